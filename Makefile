@@ -1,0 +1,41 @@
+# Everything a checkout can do. The first call makes .venv from the hashed requirements; later calls
+# reuse it until a requirement or pyproject.toml changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: demo test interop check lock clean
+
+demo: $(STAMP)
+	$(BIN)/causeway demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "not interop"
+
+interop: $(STAMP)
+	$(BIN)/python -m pytest -m interop
+
+check: $(STAMP)
+	ops/check
+
+$(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=... names one")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes -r requirements/build.txt -r requirements/dev.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+# Pins what resolves today; needs uv on the PATH. Commit what it writes.
+lock:
+	echo 'setuptools>=77' | $(LOCK) - -o requirements/build.txt
+	$(LOCK) pyproject.toml -o requirements/run.txt
+	$(LOCK) pyproject.toml --extra dev --constraint requirements/run.txt -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find router workers bench tests -type d -name __pycache__ -prune -exec rm -rf {} +

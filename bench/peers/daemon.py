@@ -1,0 +1,155 @@
+"""What every foreign daemon needs: a free port, and a process that serves, then is gone.
+
+Owns one child process and the wait until it serves. Does not write its configuration.
+Called by the modules beside it, one for each server.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+POLL_INTERVAL_S = 0.02
+LOG_TAIL_CHARACTERS = 4096
+
+
+class DaemonError(RuntimeError):
+    """The daemon did not start or did not stop; the message ends with the tail of its log."""
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that was free a moment ago, for daemons that cannot be told to take port 0."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Daemon:
+    """One foreign process: `async with` starts it, waits until it serves, and ends it by SIGTERM.
+
+    It serves once every port accepts and, where the server can say so, `ready_line` is in its log:
+    a port may accept before the signal handlers are in place, or belong to another process.
+    Its output goes to `directory`/log. May be started again after `stop`, on the same ports.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        directory: Path,
+        ports: Iterable[int],
+        host: str = "127.0.0.1",
+        ready_line: str = "",
+        start_timeout_s: float = 20,
+        stop_timeout_s: float = 10,
+    ) -> None:
+        self.command = tuple(command)
+        self.directory = directory
+        self.ports = tuple(ports)
+        self.host = host
+        self.log_path = directory / "log"
+        self.ready_line = ready_line
+        self.start_timeout_s = start_timeout_s
+        self.stop_timeout_s = stop_timeout_s
+        self._process: asyncio.subprocess.Process | None = None
+        self._log_start_bytes = 0
+
+    @property
+    def pid(self) -> int:
+        """Process id of the last start; `DaemonError` when there was none."""
+        return self._started().pid
+
+    def log(self) -> str:
+        """All that the daemon has written since its last start."""
+        if not self.log_path.exists():
+            return ""
+        return self.log_path.read_bytes()[self._log_start_bytes :].decode(errors="replace")
+
+    def trouble(self) -> str | None:
+        """Why the daemon runs but will never serve, or None; asked again and again as it starts."""
+        return None
+
+    async def start(self) -> None:
+        """Start the process and return once it serves.
+
+        Raises `DaemonError`, with nothing left running, when it exits, reports trouble, or does not
+        serve within `start_timeout_s`.
+        """
+        with self.log_path.open("ab") as log:
+            self._log_start_bytes = log.tell()
+            self._process = await asyncio.create_subprocess_exec(
+                *self.command,
+                cwd=self.directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            async with asyncio.timeout(self.start_timeout_s):
+                await self._until_serving(self._process)
+        except BaseException as failure:
+            await self.stop()
+            if isinstance(failure, TimeoutError):
+                raise self._error(f"not serving after {self.start_timeout_s} s") from None
+            raise
+
+    async def stop(self) -> None:
+        """End the process by SIGTERM; one that is gone already is left alone.
+
+        Raises `DaemonError` when SIGKILL was needed, `stop_timeout_s` later.
+        """
+        process = self._started()
+        if process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(self.stop_timeout_s):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise self._error(f"still alive {self.stop_timeout_s} s after SIGTERM") from None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    def _started(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise DaemonError(f"{self.command[0]} was not started")
+        return self._process
+
+    async def _until_serving(self, process: asyncio.subprocess.Process) -> None:
+        # A foreign process has no way to call us back; asking again is the only signal there is.
+        while self.ready_line not in self.log() or not await self._accepts():
+            if process.returncode is not None:
+                raise self._error(f"exited with status {process.returncode} while starting")
+            if problem := self.trouble():
+                raise self._error(problem)
+            await asyncio.sleep(POLL_INTERVAL_S)
+        if problem := self.trouble():
+            raise self._error(problem)
+
+    async def _accepts(self) -> bool:
+        for port in self.ports:
+            try:
+                _, writer = await asyncio.open_connection(self.host, port)
+            except OSError:
+                return False
+            writer.close()
+        return True
+
+    def _error(self, problem: str) -> DaemonError:
+        tail = self.log()[-LOG_TAIL_CHARACTERS:]
+        return DaemonError(f"{self.command[0]}: {problem}\n{tail}")

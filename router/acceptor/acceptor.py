@@ -1,0 +1,382 @@
+"""One acceptor's streams: joins connections, lanes, dials and the bus.
+
+`listener` and `dialer` make connections; their events come here and go on to `ingress` (stanzas),
+`verification` (keys) or the shards; frames from the bus go to `ingress`, `dialer` or `egress`.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import structlog
+import zmq
+from OpenSSL import SSL
+
+from router.acceptor.admission import Admission
+from router.acceptor.certificates import CertificateStore
+from router.acceptor.connection import Connection
+from router.acceptor.dialer import Dialer
+from router.acceptor.dns import Resolver, Target
+from router.acceptor.egress import Egress
+from router.acceptor.ingress import Ingress
+from router.acceptor.links import Links
+from router.acceptor.policies import stream_policy
+from router.acceptor.tls import TlsSession
+from router.acceptor.verdict import Verifier
+from router.acceptor.verification import Verifications
+from router.config import Config
+from router.metrics import Counters
+from router.wire import frames
+from router.wire.control import Membership
+from router.wire.frames import Frame, Granted, Revoked
+from router.wire.owner import Owner
+from router.wire.shard import shard_of
+from router.xmpp import events
+from router.xmpp.certificate import Evidence
+from router.xmpp.component import ComponentStream
+from router.xmpp.events import Event
+from router.xmpp.initiating import InitiatingStream
+from router.xmpp.pair import DomainPair
+from router.xmpp.receiving import ReceivingStream
+from router.xmpp.s2s import ServerStream
+
+log = structlog.get_logger()
+
+_AUTH = ("none", "external", "dialback")
+_STREAM_ID_BYTES = 16
+
+
+def new_stream_id() -> str:
+    """A stream id no stranger can guess (RFC 6120 §4.7.3)."""
+    return secrets.token_hex(_STREAM_ID_BYTES)
+
+
+class Acceptor:
+    """Everything of one acceptor but its listening sockets and its process."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        config: Config,
+        own_id: str,
+        endpoint: str,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        resolver: Resolver,
+    ) -> None:
+        self.counters = Counters()
+        self.admission = Admission(
+            config.limits.unauthenticated_per_address, config.limits.unauthenticated_connections
+        )
+        self._loop = loop
+        self._policy = stream_policy(config)
+        self._certificates = CertificateStore(config.tls.certificates, config.hosted)
+        self._verifier = Verifier(config.tls.trust_anchors)
+        self._component_secrets = {
+            name: domain.secret
+            for name, domain in config.domains.items()
+            if domain.attach == "component"
+        }
+        self._connections: dict[int, Connection] = {}
+        self._next_number = 1
+        self._attached: dict[str, Connection] = {}
+        self._links = Links(
+            loop,
+            context,
+            own_id,
+            endpoint,
+            on_frame=self._received,
+            announce=self._announce,
+            replay=self._replay,
+            gone=self._acceptor_gone,
+        )
+        to_shard, to_acceptor = self._links.to_shard, self._links.to_acceptor
+        self._ingress = Ingress(
+            Owner(self._links.generations),
+            self.counters,
+            config.limits.lane_window_bytes,
+            to_shard=to_shard,
+            to_acceptor=to_acceptor,
+        )
+        self._egress = Egress(loop, self._ingress, to_acceptor)
+        self._verifications = Verifications(loop, config.limits.verification_timeout_s, to_shard)
+        self._dialer = Dialer(
+            loop,
+            config,
+            resolver,
+            new_connection=self._outbound,
+            to_shard=to_shard,
+            to_acceptor=to_acceptor,
+        )
+
+    # --- connections come ---
+
+    def inbound(self, *, direct_tls: bool) -> Connection:
+        """A connection a remote server opened."""
+        core = ReceivingStream(
+            self._policy, new_stream_id, self._loop.time(), direct_tls=direct_tls
+        )
+        return self._connection(
+            core,
+            "in",
+            "s2s",
+            lambda: (
+                self._certificates.direct_context()
+                if direct_tls
+                else self._certificates.starttls_context(core.local)
+            ),
+            direct_tls=direct_tls,
+        )
+
+    def component(self) -> Connection:
+        """A connection a component opened."""
+        core = ComponentStream(
+            self._policy, new_stream_id, self._component_secrets, self._loop.time()
+        )
+        return self._connection(core, "in", "component", None)
+
+    def _outbound(self, pair: DomainPair, target: Target) -> Connection:
+        direct = target.tls == "direct"
+        core = InitiatingStream(
+            self._policy,
+            new_stream_id,
+            pair,
+            self._loop.time(),
+            direct_tls=direct,
+            has_certificate=self._certificates.has_certificate(pair.sender),
+        )
+        return self._connection(
+            core,
+            "out",
+            "s2s",
+            lambda: self._certificates.client_context(pair.sender, direct_tls=direct),
+            server_name=pair.target,
+            direct_tls=direct,
+        )
+
+    def _connection(
+        self,
+        core: ServerStream | ComponentStream,
+        direction: str,
+        leg: str,
+        tls_context: Callable[[], SSL.Context] | None,
+        *,
+        server_name: str | None = None,
+        direct_tls: bool = False,
+    ) -> Connection:
+        number, self._next_number = self._next_number, self._next_number + 1
+        connection = Connection(
+            self,
+            self._loop,
+            core,
+            number=number,
+            direction=direction,
+            leg=leg,
+            tls_context=tls_context,
+            server_name=server_name,
+            direct_tls=direct_tls,
+        )
+        self._connections[number] = connection
+        return connection
+
+    # --- what connections report (connection.Hub) ---
+
+    def happened(self, connection: Connection, event: Event) -> None:
+        """Act on an event of a stream."""
+        if isinstance(event, events.RunReceived):
+            self._ingress.run_received(connection, event.pair, event.counts, event.octets)
+        elif isinstance(event, events.StanzaRefused):
+            self._ingress.stanza_refused(connection, event.pair, event.octets, event.error)
+        elif isinstance(event, events.PairAuthorised):
+            self._authorised(connection, event)
+        elif isinstance(event, events.PairRefused):
+            self._dialer.refused(connection, event.pair, event.error)
+        elif isinstance(event, events.KeyReceived):
+            self._verifications.begin(connection, event)
+        elif isinstance(event, events.KeyAnswered):
+            self._dialer.key_answered(connection, event)
+        elif isinstance(event, events.AttachRequested):
+            domain = event.domain
+            self._links.to_shard(
+                shard_of(domain, domain),
+                frames.Attach(connection.number, domain, connection.number),
+            )
+        elif isinstance(event, events.StreamClosed):
+            self._closed(connection, event)
+        elif isinstance(event, events.Ignored):
+            log.info("stream.ignored", **_names(connection), what=event.what)
+
+    def _authorised(self, connection: Connection, event: events.PairAuthorised) -> None:
+        core = connection.core
+        self.admission.settled(connection.number)
+        if isinstance(core, ComponentStream):
+            self._attached[core.domain] = connection
+            self.counters.add("causeway_s2s_authenticated_total", "in", "component")
+            self._links.to_all_workers(frames.Attached(core.domain, connection.number))
+            log.info("component.attached", domain=core.domain, address=connection.address)
+            return
+        initiated = connection.direction == "out"
+        if event.may_send == initiated:
+            self.counters.add(
+                "causeway_s2s_authenticated_total", connection.direction, event.mechanism
+            )
+            log.info("s2s.authorised", **_names(connection), pair=str(event.pair))
+        if event.may_send:
+            self._links.to_shard(
+                shard_of(*event.pair), Granted(connection.number, event.pair, initiated)
+            )
+            self._dialer.authorised(connection, event.pair)
+
+    def _closed(self, connection: Connection, event: events.StreamClosed) -> None:
+        log.info(
+            "stream.closed",
+            **_names(connection),
+            condition=event.condition,
+            by_peer=event.by_peer,
+            text=event.text,
+        )
+        core = connection.core
+        if isinstance(core, ComponentStream):
+            if self._attached.get(core.domain) is connection:
+                del self._attached[core.domain]
+                self._links.to_all_workers(frames.Detached(core.domain, connection.number))
+        else:
+            condition = event.condition or ("lost" if event.abrupt else "none")
+            self.counters.add("causeway_s2s_closed_total", connection.direction, condition)
+            for pair in core.grants.send:
+                self._links.to_shard(shard_of(*pair), Revoked(connection.number, pair))
+        self._ingress.stream_gone(connection)
+        self._verifications.stream_gone(connection)
+        if connection.direction == "out":
+            self._dialer.stream_gone(connection)
+
+    def evidence(self, session: TlsSession) -> Evidence:
+        """What the peer's certificate proves."""
+        return self._verifier.evidence(session.chain)
+
+    def tls_done(self, connection: Connection, session: TlsSession | None, reason: str) -> None:
+        """Count a handshake, and log one that failed."""
+        role = "client" if connection.direction == "out" else "server"
+        version = session.version if session is not None else "none"
+        result = "ok" if session is not None else "failed"
+        self.counters.add("causeway_tls_handshakes_total", role, version, result)
+        if session is None:
+            log.warning("tls.failed", **_names(connection), reason=reason)
+        elif isinstance(connection.core, ReceivingStream):
+            connection.core.server_name = session.server_name
+
+    def opened(self, connection: Connection) -> None:
+        """A TCP connection stands."""
+        self.counters.add("causeway_tcp_connections_total", connection.direction)
+
+    def lost(self, connection: Connection) -> None:
+        """The socket is gone: return what did not reach the peer."""
+        self._connections.pop(connection.number, None)
+        self.admission.settled(connection.number)
+        self._egress.stream_gone(connection)
+
+    # --- what comes over the bus ---
+
+    def _received(self, source: str, frame: Frame) -> None:
+        if isinstance(frame, frames.Forward):
+            self._egress.forward(self._connections.get(frame.stream), frame)
+        elif isinstance(frame, frames.Progress):
+            self._ingress.progress(source, frame)
+        elif isinstance(frame, frames.Reject):
+            self._ingress.rejected(frame)
+        elif isinstance(frame, frames.Returned):
+            self._ingress.returned(frame)
+        elif isinstance(frame, frames.Dial):
+            self._dialer.dial(frame.pair)
+        elif isinstance(frame, frames.VerifyKey):
+            self._dialer.verify(frame)
+        elif isinstance(frame, frames.Verified):
+            self._verifications.verified(frame)
+        elif isinstance(frame, frames.AttachAnswer):
+            self._attach_answered(frame)
+        elif isinstance(frame, frames.Ended):
+            self._egress.ended(self.connections(), source, frame.lane)
+        else:
+            log.error("bus.unexpected_frame", source=source, kind=type(frame).__name__)
+
+    def _attach_answered(self, frame: frames.AttachAnswer) -> None:
+        connection = self._connections.get(frame.request)
+        if connection is not None and isinstance(connection.core, ComponentStream):
+            connection.act(connection.core.answer_attach(frame.accepted, self._loop.time()))
+
+    # --- membership ---
+
+    def membership(self, message: Membership) -> None:
+        """The supervisor says who is here."""
+        self._links.membership(message)
+
+    def _announce(self, worker: str, shards: frozenset[int]) -> None:
+        for frame in self._announcements(shards):
+            self._links.to_worker(worker, frame)
+
+    def _announcements(self, shards: frozenset[int]) -> Iterator[Frame]:
+        """Everything a worker must know before it routes these shards."""
+        for domain, connection in self._attached.items():
+            yield frames.Attached(domain, connection.number)
+        for connection in self._connections.values():
+            core = connection.core
+            if connection.end is not None:
+                continue
+            if isinstance(core, ServerStream):
+                for pair in core.grants.send:
+                    if shard_of(*pair) in shards:
+                        yield Granted(connection.number, pair, connection.direction == "out")
+            elif core.is_attaching() and shard_of(core.domain, core.domain) in shards:
+                yield frames.Attach(connection.number, core.domain, connection.number)
+        yield from self._dialer.announcements(shards)
+        yield from self._verifications.announcements(shards)
+
+    def _replay(self, shards: frozenset[int]) -> None:
+        self._ingress.replay(shards)
+
+    def _acceptor_gone(self, acceptor: str) -> None:
+        self._egress.owner_gone(self.connections(), acceptor)
+        self._ingress.acceptor_gone(acceptor)
+
+    # --- for the process ---
+
+    def connections(self) -> list[Connection]:
+        """All connections there are."""
+        return list(self._connections.values())
+
+    def begin_drain(self) -> None:
+        """Dial nobody any more."""
+        self._dialer.drain()
+
+    def pending(self) -> int:
+        """Stanzas kept here whose outcome is not known."""
+        return self._ingress.pending()
+
+    def snapshot(self) -> tuple[tuple[str, tuple[str, ...], float], ...]:
+        """All counters, gauges brought up to date."""
+        self._ingress.gauges()
+        streams = dict.fromkeys(product(("in", "out"), _AUTH, ("true", "false")), 0)
+        for connection in self._connections.values():
+            core = connection.core
+            if isinstance(core, ServerStream) and connection.end is None:
+                bidi = "true" if core.is_bidi else "false"
+                streams[connection.direction, core.mechanism or "none", bidi] += 1
+        for labels, amount in streams.items():
+            self.counters.set("causeway_s2s_streams", *labels, value=amount)
+        return self.counters.snapshot()
+
+    def close(self) -> None:
+        """Leave the bus; open connections are dropped."""
+        for connection in list(self._connections.values()):
+            connection.abort()
+        self._links.close()
+
+
+def _names(connection: Connection) -> dict[str, object]:
+    """What a log line says about a stream."""
+    core = connection.core
+    if isinstance(core, ComponentStream):
+        domains = {"domain": core.domain}
+    else:
+        domains = {"local": core.local, "remote": core.remote}
+    return {"stream": connection.number, "direction": connection.direction, **domains}

@@ -1,0 +1,273 @@
+"""One socket and the stream core on it. Moves octets, facts and time between them; decides nothing.
+
+The `Hub` (the acceptor) is told of every event. Layers are swapped under the core when TLS begins.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+from OpenSSL import SSL
+
+from router.acceptor.layer import Layer
+from router.acceptor.plain import PlainLayer
+from router.acceptor.tls import TlsLayer, TlsSession
+from router.wire.egress import Outlet
+from router.xmpp.certificate import Evidence
+from router.xmpp.errors import MisuseError
+from router.xmpp.events import Event, StartTls, StreamClosed
+from router.xmpp.pair import DomainPair
+from router.xmpp.xmlstream import XmlStream
+
+_BYTES_ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info, Linux 4.1
+_ACKED_WAIT_S = 5.0
+
+
+class Hub(Protocol):
+    """What a connection needs of its acceptor."""
+
+    def happened(self, connection: "Connection", event: Event) -> None:
+        """An event of the core; the octets it caused have been written."""
+
+    def opened(self, connection: "Connection") -> None:
+        """The TCP connection stands."""
+
+    def evidence(self, session: TlsSession) -> Evidence:
+        """What the peer's certificate is worth."""
+
+    def tls_done(self, connection: "Connection", session: TlsSession | None, reason: str) -> None:
+        """A TLS handshake ended, with a session or with the reason why not."""
+
+    def lost(self, connection: "Connection") -> None:
+        """The socket is gone; nothing more will come from this connection."""
+
+
+class Connection:
+    """A TCP connection with one XML stream at a time."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        loop: asyncio.AbstractEventLoop,
+        core: XmlStream,
+        *,
+        number: int,
+        direction: str,
+        leg: str,
+        tls_context: Callable[[], SSL.Context] | None,
+        server_name: str | None = None,
+        direct_tls: bool = False,
+    ) -> None:
+        self.core = core
+        self.number = number
+        self.direction = direction
+        self.leg = leg
+        self.session: TlsSession | None = None
+        self.outlet = Outlet(number, "tcp")
+        self.opened_at = loop.time()
+        self.stanzas_in = 0
+        self.stanzas_out = 0
+        self.kept_bytes = 0
+        self.address = ""
+        self.end: StreamClosed | None = None
+        self._hub = hub
+        self._loop = loop
+        self._tls_context = tls_context
+        self._server_name = server_name
+        self._direct_tls = direct_tls
+        self._layer: Layer | None = None
+        self._socket: socket.socket | None = None
+        self._acked_at_start = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._paused = False
+
+    # --- life ---
+
+    def connected(self, transport: asyncio.Transport) -> None:
+        """The TCP connection stands: begin."""
+        self._socket = transport.get_extra_info("socket")
+        peer = transport.get_extra_info("peername")
+        self.address = f"{peer[0]}:{peer[1]}" if peer else ""
+        self._acked_at_start = self._tcp_acked()
+        self._hub.opened(self)
+        if self._direct_tls:
+            self._begin_tls(transport)
+        else:
+            self._layer = PlainLayer(transport, self)
+            self._layer.on_flush = self.outlet.flushed
+        self._send_due()
+        self._arm()
+
+    def _begin_tls(self, transport: asyncio.Transport) -> None:
+        if self._tls_context is None:
+            raise MisuseError("this leg has no TLS")
+        before = 0
+        if self._layer is not None:
+            self._layer.flush()
+            before = self._layer.written()
+        self._layer = TlsLayer(
+            transport,
+            self._tls_context(),
+            self,
+            server_side=self.direction == "in",
+            server_name=self._server_name,
+            written_before=before,
+        )
+        self._layer.on_flush = self.outlet.flushed
+
+    def act(self, events: list[Event]) -> None:
+        """Answer the peer first, then tell the hub (and only then read on)."""
+        self._send_due()
+        for event in events:
+            if isinstance(event, StartTls):
+                if self._layer is not None and not self._direct_tls:
+                    self._begin_tls(self._layer.transport)
+            elif isinstance(event, StreamClosed):
+                self.end = event
+                self._hub.happened(self, event)
+                self._finish(event)
+            else:
+                self._hub.happened(self, event)
+        self._arm()
+
+    def _finish(self, event: StreamClosed) -> None:
+        """Close the socket once the peer's kernel has what was written, or after a while.
+
+        Until then it can still be told what arrived and what is in doubt.
+        """
+        self._closing = True
+        if self._layer is None:
+            return
+        if event.abrupt:
+            self._layer.abort()
+            return
+        self._layer.flush()
+        self._close_when_acknowledged(self._loop.time() + _ACKED_WAIT_S)
+
+    def _close_when_acknowledged(self, deadline: float) -> None:
+        if self._layer is None:
+            return
+        self.poll_acknowledged()
+        if self.outlet.is_unacknowledged() and self._loop.time() < deadline:
+            self._loop.call_later(0.005, self._close_when_acknowledged, deadline)
+        else:
+            self._layer.close()
+
+    def refused(self) -> None:
+        """The connection was not admitted: it never begins."""
+        self._closing = True
+        self._hub.lost(self)
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        if self._layer is not None:
+            self._layer.abort()
+
+    # --- sending ---
+
+    def may_send(self, pair: DomainPair) -> bool:
+        """Whether stanzas of the pair may leave here now."""
+        return self.end is None and self.core.may_send(pair)
+
+    def send_run(self, pair: DomainPair, octets: bytes) -> None:
+        """Write stanzas of a pair that may leave here."""
+        self.core.send_run(pair, octets)
+        self._send_due()
+
+    def close(self) -> None:
+        """Begin an orderly close."""
+        self.act(self.core.close(self._loop.time()))
+
+    def _send_due(self) -> None:
+        octets = self.core.bytes_to_send()
+        if octets and self._layer is not None:
+            self._layer.write(octets)
+
+    def buffered(self) -> int:
+        """Octets that wait to be sent."""
+        return self._layer.buffered() if self._layer is not None else 0
+
+    def poll_acknowledged(self) -> None:
+        """Ask the kernel how much of what was sent the peer's kernel has."""
+        if self.outlet.is_unacknowledged():
+            self.outlet.acknowledged(self._tcp_acked() - self._acked_at_start)
+
+    def _tcp_acked(self) -> int:
+        if self._socket is None:
+            return 0
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
+        except OSError:
+            return 0
+        acked: int = struct.unpack_from("Q", info, _BYTES_ACKED)[0]
+        return acked
+
+    # --- reading ---
+
+    def pause_reading(self) -> None:
+        """Take nothing more from this peer for now."""
+        if not self._paused and self._layer is not None and not self._closing:
+            self._paused = True
+            self._layer.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on after `pause_reading`."""
+        if self._paused and self._layer is not None and not self._closing:
+            self._paused = False
+            self._layer.resume_reading()
+
+    # --- what the layers report ---
+
+    def tls_established(self, session: TlsSession) -> None:
+        """The TLS handshake is complete."""
+        self.session = session
+        self._hub.tls_done(self, session, "")
+        self.act(self.core.tls_established(self._hub.evidence(session), self._loop.time()))
+
+    def tls_failed(self, reason: str) -> None:
+        """The TLS handshake failed: no closing tag, nothing (RFC 6120 §5.4.3.2)."""
+        self._hub.tls_done(self, None, reason)
+
+    def data_received(self, octets: bytes) -> None:
+        """Octets of the stream, decrypted."""
+        if self.end is None:
+            self.act(self.core.receive_bytes(octets, self._loop.time()))
+
+    def eof_received(self, clean: bool) -> None:
+        """The peer sends no more."""
+        if self.end is None:
+            self.act(self.core.receive_eof(self._loop.time()))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The socket is closed, by whomever."""
+        self._layer = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.end is None:
+            self.act(self.core.receive_eof(self._loop.time()))
+        self._hub.lost(self)
+
+    def pause_writing(self) -> None:
+        """The peer reads slowly; the lane windows bound what can pile up here."""
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+
+    # --- time ---
+
+    def _arm(self) -> None:
+        due = self.core.deadline()
+        if self._timer is not None:
+            if due is not None and self._timer.when() == due:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and self._layer is not None:
+            self._timer = self._loop.call_at(due, self._deadline)
+
+    def _deadline(self) -> None:
+        self._timer = None
+        self.act(self.core.deadline_passed(self._loop.time()))

@@ -1,0 +1,51 @@
+"""Closing an acceptor for good, phase by phase, so that nothing accepted is lost on the way.
+
+1: streams that peers opened; components stay, what they send leaves on our own streams.
+2: components. 3: our own streams, once everything is handed over. Called by the process.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from router.acceptor.acceptor import Acceptor
+from router.acceptor.connection import Connection
+from router.acceptor.listener import Listener
+
+_STEP_S = 0.01
+_HANDED_OVER_S = 5.0
+
+
+class Drainer:
+    """Runs the phases of `router.wire.control.Drain` on one acceptor."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, acceptor: Acceptor, listener: Listener
+    ) -> None:
+        self._loop = loop
+        self._acceptor = acceptor
+        self._listener = listener
+
+    async def phase(self, number: int) -> None:
+        """Return when the phase is complete. Streams bound their own closing (RFC 6120 §4.4)."""
+        if number == 1:
+            self._listener.close()
+            await self._close_all(lambda c: c.direction == "in" and c.leg == "s2s")
+        elif number == 2:
+            await self._close_all(lambda c: c.leg == "component")
+        elif number == 3:
+            self._acceptor.begin_drain()
+            await self._wait_until(lambda: self._acceptor.pending() == 0, _HANDED_OVER_S)
+            await self._close_all(lambda c: True)
+
+    async def _close_all(self, wanted: Callable[[Connection], bool]) -> None:
+        for connection in self._acceptor.connections():
+            if wanted(connection):
+                connection.close()
+        await self._wait_until(
+            lambda: not any(wanted(c) for c in self._acceptor.connections()), _HANDED_OVER_S
+        )
+
+    async def _wait_until(self, holds: Callable[[], bool], limit_s: float) -> None:
+        deadline = self._loop.time() + limit_s
+        while not holds() and self._loop.time() < deadline:
+            await asyncio.sleep(_STEP_S)

@@ -1,0 +1,147 @@
+"""An acceptor as a process: its loop, its sockets, its supervisor."""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+import structlog
+import uvloop
+import zmq
+
+from router import log
+from router.acceptor.acceptor import Acceptor
+from router.acceptor.dns import Resolver
+from router.acceptor.drain import Drainer
+from router.acceptor.listener import Kind, Listener
+from router.acceptor.streams import rows
+from router.config import Config, read_snapshot
+from router.wire.control import (
+    ORPHAN_GRACE_S,
+    Ask,
+    Beat,
+    Drain,
+    Drained,
+    Hello,
+    Membership,
+    Message,
+    Ready,
+    answers,
+)
+from router.wire.control_link import ControlLink, beat, connect
+from router.wire.endpoints import bus_endpoint
+
+logger = structlog.get_logger()
+
+_PHASES = (1, 2, 3)
+_END = 4
+
+
+class Process:
+    """The acceptor's life from its first message to the supervisor to its exit."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, config: Config, own_id: str) -> None:
+        self._loop = loop
+        self._config = config
+        self._id = own_id
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._acceptor = Acceptor(
+            loop,
+            config,
+            own_id,
+            bus_endpoint(config.processes.run_dir, own_id),
+            self._context,
+            Resolver(config.dns, loop.time, random.Random()),
+        )
+        self._listener = Listener(loop, self._acceptor)
+        self._drainer = Drainer(loop, self._acceptor, self._listener)
+        self._link: ControlLink | None = None
+        self._end = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, control: str, sockets: Mapping[Kind, list[socket.socket]]) -> None:
+        """Serve until told to end."""
+        self._loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        self._loop.add_signal_handler(signal.SIGINT, lambda: None)
+        link = self._link = await connect(control, self._received, self._orphaned)
+        link.send(Hello(self._id, os.getpid()))
+        await self._listener.open(sockets)
+        link.send(Ready())
+        self._start(beat(link, self._acceptor.snapshot))
+        await self._end.wait()
+        link.send(Beat(self._acceptor.snapshot()))
+        self._acceptor.close()
+        link.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.sleep(0)
+        self._context.destroy(linger=0)
+
+    def _start(self, work: "asyncio.coroutines.Coroutine[object, object, None]") -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _received(self, message: Message) -> None:
+        if isinstance(message, Membership):
+            self._acceptor.membership(message)
+        elif isinstance(message, Ask):
+            found = rows(self._acceptor.connections(), self._id, self._loop.time())
+            for answer in answers(message.request, found if message.what == "streams" else ()):
+                self._send(answer)
+        elif isinstance(message, Drain):
+            self._start(self._drain((message.phase,)))
+
+    def _send(self, message: Message) -> None:
+        if self._link is not None:
+            self._link.send(message)
+
+    async def _drain(self, phases: tuple[int, ...]) -> None:
+        for phase in phases:
+            await self._drainer.phase(phase)
+            self._send(Drained(phase))
+            if phase == _END:
+                self._end.set()
+
+    def _terminate(self) -> None:
+        """SIGTERM to this process alone: all phases, then the end."""
+        self._start(self._drain((*_PHASES, _END)))
+
+    def _orphaned(self) -> None:
+        """The supervisor is gone: serve on for a while, then close in order."""
+        logger.warning("supervisor.lost", serving_on_s=ORPHAN_GRACE_S)
+        self._loop.call_later(ORPHAN_GRACE_S, self._terminate)
+
+
+def _inherited(listen: list[str]) -> dict[Kind, list[socket.socket]]:
+    """Sockets from "kind:fd" arguments."""
+    sockets: dict[Kind, list[socket.socket]] = {}
+    for each in listen:
+        kind, _, fd = each.partition(":")
+        sockets.setdefault(cast(Kind, kind), []).append(socket.socket(fileno=int(fd)))
+    return sockets
+
+
+def main(run: Callable[..., None] = uvloop.run) -> None:
+    """Arguments, then the loop."""
+    parser = argparse.ArgumentParser(prog="router.acceptor")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--slot", type=int, required=True)
+    parser.add_argument("--incarnation", type=int, required=True)
+    parser.add_argument("--control", required=True)
+    parser.add_argument("--listen", action="append", default=[])
+    arguments = parser.parse_args()
+    own_id = f"a{arguments.slot}.{arguments.incarnation}"
+    log.configure(own_id)
+    config = read_snapshot(arguments.config)
+
+    async def serve() -> None:
+        process = Process(asyncio.get_running_loop(), config, own_id)
+        await process.run(arguments.control, _inherited(arguments.listen))
+
+    run(serve())

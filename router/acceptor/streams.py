@@ -1,0 +1,41 @@
+"""The rows of `causeway streams`: one for each open stream, plain values only."""
+
+from collections.abc import Iterable
+
+from router.acceptor.connection import Connection
+from router.xmpp.component import ComponentStream
+from router.xmpp.s2s import ServerStream
+
+
+def rows(connections: Iterable[Connection], acceptor: str, now: float) -> list[dict[str, object]]:
+    """What an operator wants to know of each stream. `pairs` are those in use, "a to b"."""
+    return [_row(connection, acceptor, now) for connection in connections]
+
+
+def _row(connection: Connection, acceptor: str, now: float) -> dict[str, object]:
+    core = connection.core
+    session = connection.session
+    local = remote = ""
+    pairs: list[str] = []
+    if isinstance(core, ServerStream):
+        local, remote = core.local, core.remote
+        pairs = sorted(str(pair) for pair in core.grants.send | core.grants.receive)
+    elif isinstance(core, ComponentStream):
+        local = core.domain
+    return {
+        "acceptor": acceptor,
+        "number": connection.number,
+        "direction": connection.direction,
+        "leg": connection.leg,
+        "local": local,
+        "remote": remote,
+        "state": core.phase.value,
+        "auth": core.mechanism or "none",
+        "bidi": core.is_bidi,
+        "pairs": pairs,
+        "tls": session.version if session is not None else "",
+        "address": connection.address,
+        "stanzas_in": connection.stanzas_in,
+        "stanzas_out": connection.stanzas_out,
+        "age_s": round(now - connection.opened_at, 3),
+    }

@@ -1,0 +1,287 @@
+"""The only judge of a peer's certificate: chain, dates, key sizes, purpose and names.
+
+OpenSSL's own verdict is never asked (`router.acceptor.tls` lets every handshake through). The
+acceptor makes one `Verifier` per set of trust anchors; stream cores ask through `Evidence`.
+"""
+
+import contextlib
+import datetime
+import ssl
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from router.acceptor.identifiers import IdentifierError, Identifiers, identifiers
+from router.xmpp.certificate import NO_CERTIFICATE, Evidence, Verdict
+
+_CACHED_CHAINS: Final = 1024
+_CACHE_S: Final = 60.0
+_MAX_INTERMEDIATES: Final = 10
+_MIN_RSA_BITS: Final = 2048
+_MIN_EC_BITS: Final = 256
+_REASON_CHARACTERS: Final = 160
+_UNREADABLE: Final = (  # what cryptography raises on a malformed certificate
+    ValueError,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
+
+
+class TrustAnchorError(ValueError):
+    """The configured trust anchors cannot be used; the text says which file and why."""
+
+
+class Verifier:
+    """Judges chains against one set of trust anchors.
+
+    `trust_anchors`: "system" for the public roots, by the rules of the web PKI; or a PEM file that
+    replaces them (§13.7.2), by more lenient rules for private authorities, in which a self-signed
+    leaf is trusted itself. `clock` tells seconds since the epoch. Raises TrustAnchorError.
+    """
+
+    def __init__(self, trust_anchors: str | Path, clock: Callable[[], float] = time.time) -> None:
+        is_system = trust_anchors == "system"
+        anchors = _system_anchors() if is_system else _anchors_in(Path(trust_anchors))
+        self.clock = clock
+        self._anchor_names = {anchor.subject for anchor in anchors}
+        self._policy = (
+            PolicyBuilder()
+            .store(Store(anchors))
+            .extension_policies(
+                ca_policy=_authority_policy(is_system), ee_policy=ExtensionPolicy.permit_all()
+            )
+        )
+        self._judged: OrderedDict[bytes, ChainJudgement] = OrderedDict()
+
+    def evidence(self, chain: Sequence[x509.Certificate]) -> Evidence:
+        """What the peer's certificates, leaf first, prove; judged anew at each question."""
+        return _ChainEvidence(self, tuple(chain)) if chain else NO_CERTIFICATE
+
+    def judge_chain(self, chain: tuple[x509.Certificate, ...]) -> "ChainJudgement":
+        """Whether the chain is trusted now, names aside.
+
+        The answer is kept for a minute, but never beyond the first expiry in the chain.
+        """
+        now = self.clock()
+        chain = chain[: 1 + _MAX_INTERMEDIATES]
+        key = b"".join(certificate.fingerprint(SHA256()) for certificate in chain)
+        judgement = self._judged.get(key)
+        if judgement is None or not judgement.judged_at <= now <= judgement.good_until:
+            judgement = self._judge(chain, now)
+            self._judged[key] = judgement
+            self._judged.move_to_end(key)
+            if len(self._judged) > _CACHED_CHAINS:
+                self._judged.popitem(last=False)
+        return judgement
+
+    def _judge(self, chain: tuple[x509.Certificate, ...], now: float) -> "ChainJudgement":
+        leaf, *intermediates = chain
+        is_constrained, good_until = False, now + _CACHE_S
+        verifier = self._policy.time(
+            datetime.datetime.fromtimestamp(now, datetime.UTC)
+        ).build_client_verifier()
+        try:
+            fault = _key_fault(leaf) or _purpose_fault(leaf)
+            if not fault:
+                verified = verifier.verify(leaf, intermediates).chain
+                fault = next(filter(None, map(_key_fault, verified[1:-1])), "")
+                is_constrained = any(map(_has_name_constraints, verified[1:]))
+                good_until = min(good_until, *map(end_of, verified))
+        except VerificationError as error:
+            fault = self._in_words(chain, error)
+        except _UNREADABLE:
+            fault = "certificate cannot be read"
+        return ChainJudgement(fault, is_constrained, now, good_until)
+
+    def _in_words(self, chain: tuple[x509.Certificate, ...], error: VerificationError) -> str:
+        if any(certificate.issuer in self._anchor_names for certificate in chain):
+            # What is cut off is a rendering of the peer's own certificate.
+            words = str(error).partition(" (encountered")[0].removeprefix("validation failed: ")
+            return f"chain is not valid: {words}"[:_REASON_CHARACTERS]
+        if chain[0].issuer == chain[0].subject:
+            return "self-signed"
+        return "signed by an unknown authority"
+
+
+@dataclass(frozen=True, slots=True)
+class ChainJudgement:
+    """A chain's fate. Times are in seconds since the epoch."""
+
+    fault: str
+    """Why it is not trusted, or empty."""
+    is_constrained: bool
+    """An authority in it is bound to certain names."""
+    judged_at: float
+    good_until: float
+
+
+class _ChainEvidence:
+    """`Evidence` of a chain that the peer showed."""
+
+    __slots__ = ("_chain", "_names", "_verifier")
+
+    def __init__(self, verifier: Verifier, chain: tuple[x509.Certificate, ...]) -> None:
+        self._verifier = verifier
+        self._chain = chain
+        self._names: Identifiers | None = None
+
+    def proves(self, domain: str) -> Verdict:
+        """RFC 6120 §13.7.2, at this moment (XEP-0178 §3)."""
+        leaf = self._chain[0]
+        try:
+            names = self._names = self._names or identifiers(leaf)
+            not_after = end_of(leaf)
+            fault = _date_fault(leaf, self._verifier.clock())
+        except IdentifierError as error:
+            return Verdict(False, False, f"certificate is refused: {error}")
+        except _UNREADABLE:
+            return Verdict(False, False, "certificate cannot be read")
+        judgement = self._verifier.judge_chain(self._chain)
+        fault = fault or judgement.fault
+        # Name constraints are checked for DNS-IDs alone: beneath one, no other kind proves a name.
+        covers = names.covers(domain, only_dns=judgement.is_constrained)
+        if not covers and not fault:
+            reason = f"certificate is for {names.shown}, not {domain}"
+        else:
+            reason = fault or f"certificate is valid until {_day(not_after)}"
+        return Verdict(not fault, covers, reason, not_after)
+
+
+def end_of(certificate: x509.Certificate) -> float:
+    """When the certificate ends, in seconds since the epoch."""
+    return certificate.not_valid_after_utc.timestamp()
+
+
+# --- one certificate -----------------------------------------------------------------------------
+
+
+def _date_fault(certificate: x509.Certificate, now: float) -> str:
+    if now > end_of(certificate):
+        return f"certificate expired on {_day(end_of(certificate))}"
+    if now < (start := certificate.not_valid_before_utc.timestamp()):
+        return f"certificate is not valid before {_day(start)}"
+    return ""
+
+
+def _key_fault(certificate: x509.Certificate) -> str:
+    """Measured: the library accepts RSA of 1024 bits in a leaf, and any curve."""
+    match certificate.public_key():
+        case rsa.RSAPublicKey(key_size=bits) if bits < _MIN_RSA_BITS:
+            return f"key is too small: RSA of {bits} bits"
+        case ec.EllipticCurvePublicKey(key_size=bits) if bits < _MIN_EC_BITS:
+            return f"key is too small: EC of {bits} bits"
+        case (
+            rsa.RSAPublicKey()
+            | ec.EllipticCurvePublicKey()
+            | ed25519.Ed25519PublicKey()
+            | ed448.Ed448PublicKey()
+        ):
+            return ""
+        case _:
+            return "key is of a kind that is not accepted"
+
+
+def _purpose_fault(certificate: x509.Certificate) -> str:
+    """A server proves itself as one in either role; public authorities issue nothing else."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return ""
+    return "" if _is_for_servers(usage) else "certificate is not for servers (extended key usage)"
+
+
+def _is_for_servers(usage: x509.ExtendedKeyUsage) -> bool:
+    return (
+        ExtendedKeyUsageOID.SERVER_AUTH in usage
+        or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage
+    )
+
+
+def _has_name_constraints(certificate: x509.Certificate) -> bool:
+    try:
+        certificate.extensions.get_extension_for_class(x509.NameConstraints)
+    except x509.ExtensionNotFound:
+        return False
+    return True
+
+
+def _day(moment: float) -> str:
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d")
+
+
+# --- authorities ---------------------------------------------------------------------------------
+
+
+def _authority_policy(is_system: bool) -> ExtensionPolicy:
+    """What an issuing certificate must look like; that cA is asserted, the library always checks.
+
+    The library's default wants clientAuth of an authority when it verifies a "client", and would
+    refuse the public authorities that issue for servers only.
+    """
+    if is_system:
+        policy = ExtensionPolicy.webpki_defaults_ca()
+    else:
+        policy = (
+            ExtensionPolicy.permit_all()
+            .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
+            .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _must_sign_certificates)
+        )
+    return policy.may_be_present(
+        x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _must_issue_for_servers
+    )
+
+
+def _must_sign_certificates(
+    policy: Policy, authority: x509.Certificate, usage: x509.KeyUsage | None
+) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("an authority may not sign certificates")
+
+
+def _must_issue_for_servers(
+    policy: Policy, authority: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage is not None and not _is_for_servers(usage):
+        raise ValueError("an authority does not issue for servers")
+
+
+def _system_anchors() -> list[x509.Certificate]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    anchors = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some public roots have a serial number of zero
+        for der in context.get_ca_certs(binary_form=True):
+            with contextlib.suppress(ValueError):
+                anchors.append(x509.load_der_x509_certificate(der))
+    if not anchors:
+        raise TrustAnchorError("the system has no trust anchors; install ca-certificates")
+    return anchors
+
+
+def _anchors_in(file: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(file.read_bytes())
+    except OSError as error:
+        raise TrustAnchorError(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise TrustAnchorError(f"{file} holds no usable certificate: {error}") from None

@@ -1,0 +1,104 @@
+"""`causeway init`: writes the commented sample configuration."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from router.cli.options import DEFAULT_CONFIG
+
+
+def init(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write.")] = (
+        DEFAULT_CONFIG
+    ),
+) -> None:
+    """Write a commented configuration; a file that is there is left alone."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            path.chmod(0o600)  # secrets will stand in it
+            file.write(SAMPLE)
+    except OSError as error:
+        reason = "is there already" if isinstance(error, FileExistsError) else error.strerror
+        typer.echo(f"{path}: {reason}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{path}: written. Edit it, then: causeway check --config {path}")
+
+
+# Here and not in a data file, so that it is wherever the program is; ops/causeway.toml is a copy.
+SAMPLE: Final = """\
+# Causeway, an XMPP federation router. What is commented out shows the default.
+# Relative paths start at this file. Any key can be set from the environment instead:
+#   CAUSEWAY__LISTEN__HTTP=127.0.0.1:9280
+#   CAUSEWAY__DOMAINS__MONTAGUE__EXAMPLE__SECRET=...
+# "causeway check" lists every mistake.
+
+[listen]
+#s2s            = ["[::]:5269"]         # other servers, STARTTLS
+#s2s_direct_tls = ["[::]:5270"]         # other servers, TLS from the start (XEP-0368)
+#components     = ["127.0.0.1:5347"]    # your servers, as components (XEP-0114)
+#http           = "127.0.0.1:5280"      # /metrics /live /ready /api and the status page
+
+[processes]
+#acceptors = 2                          # default: the number of cores
+#workers   = 1                          # default: half the cores, at least 1
+#run_dir   = "/run/causeway"            # mode 0700; default: one under $XDG_RUNTIME_DIR or /tmp
+
+[tls]
+#certificates  = "certs"                # NAME.crt and NAME.key, or
+                                        # NAME/fullchain.pem and NAME/privkey.pem
+#trust_anchors = "system"               # or a PEM file, which then replaces the public roots
+#required      = true                   # no stanza and no proof of identity in plaintext
+
+[dialback]
+#enabled     = true
+#secret_file = "dialback.secret"        # created when missing; the same on every node
+
+[dns]
+#resolvers        = ["127.0.0.1:53"]    # default: the system's
+#timeout_s        = 10                  # all queries of one look-up together
+#min_ttl_s        = 5
+#max_ttl_s        = 3600
+#negative_ttl_s   = 60
+#cache_names      = 4096
+#max_srv_records  = 16
+#max_addresses    = 16
+#privileged_ports = [443]               # ports below 1024 that a remote domain may name
+
+[dial]
+#allow_private_addresses = false        # loopback, link-local, private ranges; static targets pass
+
+[limits]
+#max_stanza_bytes            = 262144
+#max_preauth_bytes           = 16384    # each element before authentication
+#max_preauth_total_bytes     = 65536    # all of them
+#max_depth                   = 64
+#max_attributes              = 64       # per element
+#max_namespaces              = 32       # declarations per element
+#max_elements                = 4096     # per stanza
+#handshake_timeout_s         = 60       # connect to authenticated, all phases together
+#close_timeout_s             = 5        # our closing tag to the peer's
+#verification_timeout_s      = 30       # a dialback key received to its verdict
+#pending_verifications       = 16       # per inbound stream
+#unauthenticated_per_address = 64
+#unauthenticated_connections = 4096     # per acceptor
+#backlog_bytes               = 1048576  # per domain pair, while there is no stream for it
+#backlog_stanzas             = 1000
+#backlog_s                   = 30
+#lane_window_bytes           = 2097152  # under way from one stream to another
+
+# A domain hosted here: it attaches as a component, with this secret.
+[domains."montague.example"]
+attach = "component"
+secret = ""                             # choose one, or secret_file = "montague.secret"
+
+# Every remote domain, unless it has a table of its own.
+[peers."*"]
+#require = "dialback"                   # what proof is enough: dialback or certificate
+#bidi    = true                         # both directions on one connection (XEP-0288)
+#deny    = false
+
+#[peers."capulet.example"]
+#target     = "192.0.2.1:5269"          # a static route instead of DNS
+#target_tls = "starttls"                # or "direct"
+"""

@@ -1,0 +1,291 @@
+"""The configuration as values: one frozen dataclass per table, every default, unit and range.
+
+Standard library only, since every role process reads the supervisor's snapshot at its start.
+Reading an operator's file, and saying all that is wrong with it, is `router.config_file`.
+"""
+
+import ipaddress
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+from router.config_plain import Between, decode, encode
+from router.xmpp import jid
+from router.xmpp.pair import DomainPair
+
+ANY_PEER: Final = "*"
+
+
+class Address(NamedTuple):
+    """A host (IP literal without brackets, or a name) and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """From "host:port" or "[IPv6]:port". Raises ValueError with the reason."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+            raise ValueError('an address is "host:port" or "[IPv6]:port"')
+        if host.startswith("[") and host.endswith("]"):
+            return cls(str(ipaddress.IPv6Address(host[1:-1])), int(port))
+        if ":" in host:
+            raise ValueError(f'an IPv6 address stands in brackets: "[{host}]:{port}"')
+        if not host:
+            raise ValueError('the host is missing; "[::]" and "0.0.0.0" stand for all addresses')
+        try:
+            return cls(str(ipaddress.IPv4Address(host)), int(port))
+        except ValueError:
+            if host.rpartition(".")[2].isdigit():
+                raise
+        return cls(jid.ascii_domain(host), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _is_literal(address: Address) -> Address:
+    ipaddress.ip_address(address.host)
+    return address
+
+
+def _has_port(address: Address) -> Address:
+    if not address.port:
+        raise ValueError("port 0 stands for no port here")
+    return address
+
+
+def _is_jid(text: str) -> str:
+    jid.domain_of(text)
+    return text
+
+
+def _is_peer(text: str) -> str:
+    return text if text == ANY_PEER else jid.domain(text)
+
+
+def _normal(pair: DomainPair) -> DomainPair:
+    return DomainPair(jid.domain(pair.sender), jid.domain(pair.target))
+
+
+def _is_text(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+ListenAddress = Annotated[Address, _is_literal]
+ServerAddress = Annotated[Address, _is_literal, _has_port]
+TargetAddress = Annotated[Address, _has_port]
+DomainName = Annotated[str, jid.domain]
+PeerName = Annotated[str, _is_peer]
+Pair = Annotated[DomainPair, _normal]
+Jid = Annotated[str, _is_jid]
+Text = Annotated[str, _is_text]
+Count = Annotated[int, Between(1, 1_000_000)]
+Bytes = Annotated[int, Between(1024, 1 << 30)]
+Seconds = Annotated[float, Between(0.1, 86_400)]
+Processors = Annotated[int, Between(1, 64)]
+
+
+_HTTP: Final = Address("127.0.0.1", 5280)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """`[listen]`: where we accept connections. Port 0 lets the system choose."""
+
+    s2s: tuple[ListenAddress, ...] = (Address("::", 5269),)
+    s2s_direct_tls: tuple[ListenAddress, ...] = (Address("::", 5270),)
+    components: tuple[ListenAddress, ...] = (Address("127.0.0.1", 5347),)
+    http: ListenAddress = _HTTP
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """`[processes]`: how many of each role, and the directory of their sockets."""
+
+    acceptors: Processors = field(default_factory=_cores)
+    workers: Processors = field(default_factory=lambda: max(1, _cores() // 2))
+    run_dir: Path = Path()  # never empty in a loaded config
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """`[tls]`: our certificates, whom we trust, and whether plaintext is enough."""
+
+    certificates: Path = Path("certs")
+    trust_anchors: Text = "system"  # or the path of a PEM file
+    required: bool = True
+
+    def certificate_files(self, domain: str) -> tuple[tuple[Path, Path], ...]:
+        """Where a domain's certificate and key may be, best first; names are in A-labels."""
+        name = jid.ascii_domain(domain)
+        nested = self.certificates / name
+        return (
+            (self.certificates / f"{name}.crt", self.certificates / f"{name}.key"),
+            (nested / "fullchain.pem", nested / "privkey.pem"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dialback:
+    """`[dialback]`: XEP-0220; `secret` is what `secret_file` holds, never in the file itself."""
+
+    enabled: bool = True
+    secret_file: Path = Path("dialback.secret")
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """`[dns]`: whom to ask, how long to wait, and what to keep."""
+
+    resolvers: tuple[ServerAddress, ...] = ()  # none: the system's
+    timeout_s: Seconds = 10.0  # all queries of one look-up together
+    min_ttl_s: Seconds = 5.0
+    max_ttl_s: Seconds = 3600.0
+    negative_ttl_s: Seconds = 60.0
+    cache_names: Count = 4096
+    max_srv_records: Count = 16
+    max_addresses: Count = 16
+    privileged_ports: tuple[Annotated[int, Between(1, 1023)], ...] = (443,)  # in SRV records
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """`[dial]`: what may be dialled. Static targets always pass."""
+
+    allow_private_addresses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`[limits]`: every bound, with its unit in its name."""
+
+    max_stanza_bytes: Annotated[int, Between(10_000, 1 << 24)] = 262_144  # RFC 6120 §13.12
+    max_preauth_bytes: Bytes = 16_384  # each element before authentication
+    max_preauth_total_bytes: Bytes = 65_536  # all of them
+    max_depth: Annotated[int, Between(4, 256)] = 64
+    max_attributes: Count = 64  # per element
+    max_namespaces: Count = 32  # declarations per element
+    max_elements: Count = 4096  # per stanza
+    handshake_timeout_s: Seconds = 60.0  # connect to authenticated, all phases together
+    close_timeout_s: Seconds = 5.0  # our closing tag to the peer's
+    verification_timeout_s: Seconds = 30.0  # a dialback key received to its verdict
+    pending_verifications: Count = 16  # per inbound stream
+    unauthenticated_per_address: Count = 64
+    unauthenticated_connections: Count = 4096  # per acceptor
+    backlog_bytes: Bytes = 1_048_576  # per pair, while there is no stream for it
+    backlog_stanzas: Count = 1000
+    backlog_s: Seconds = 30.0
+    lane_window_bytes: Bytes = 2_097_152  # per lane, handed over and not yet done
+
+
+@dataclass(frozen=True, slots=True)
+class Express:
+    """`[[e2e.express]]`: pairs that go to another router over an end-to-end stream."""
+
+    peer: Jid
+    pairs: tuple[Pair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class E2e:
+    """`[e2e]`: end-to-end XML streams (XEP-0246, XEP-0247). Off without a jid."""
+
+    jid: Jid | None = None
+    accept: tuple[Jid, ...] = ()  # domains or JIDs that may open a session
+    tls_required: bool = True
+    socks5: tuple[ListenAddress, ...] = ()
+    socks5_public: tuple[TargetAddress, ...] = ()
+    proxy: bool = False
+    server: TargetAddress | None = None
+    secret: str = field(default="", repr=False)
+    express: tuple[Express, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """`[domains."NAME"]`: a domain hosted here, and how it attaches."""
+
+    attach: Literal["component", "server"]
+    secret: str = field(default="", repr=False)
+    secret_file: Path | None = None
+    target: TargetAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """`[peers."NAME"]`: how we treat one remote domain, or with "*" every other one."""
+
+    require: Literal["dialback", "certificate"] = "dialback"
+    bidi: bool = True
+    target: TargetAddress | None = None  # static route instead of DNS
+    target_tls: Literal["starttls", "direct"] = "starttls"
+    deny: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of it. Domains are normalised by `jid.domain`; paths of a loaded file are absolute.
+
+    Entries of `peers` are complete: what a domain's own table leaves out, its entry has from "*".
+    """
+
+    listen: Listen = Listen()
+    processes: Processes = field(default_factory=Processes)
+    tls: Tls = Tls()
+    dialback: Dialback = Dialback()
+    dns: Dns = Dns()
+    dial: Dial = Dial()
+    limits: Limits = Limits()
+    e2e: E2e = E2e()
+    domains: Mapping[DomainName, Domain] = field(default_factory=dict)
+    peers: Mapping[PeerName, Peer] = field(default_factory=dict)
+
+    @property
+    def hosted(self) -> tuple[str, ...]:
+        """The hosted domains, in the order of the file."""
+        return tuple(self.domains)
+
+    def peer(self, domain: str) -> Peer:
+        """What holds for a remote domain (normalised): its own entry, or the one for any peer."""
+        return self.peers.get(domain) or self.peers.get(ANY_PEER) or Peer()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Secrets included, as strings, numbers, lists and dicts, in the shape of the file."""
+        plain: dict[str, Any] = encode(self)
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Config":
+        """The inverse of `to_plain`. Raises ValueError for anything else."""
+
+        def refuse(key: tuple[str, ...], message: str) -> None:
+            raise ValueError(f"{'.'.join(key)}: {message}")
+
+        config = decode(cls, plain, (), refuse)
+        assert isinstance(config, cls)
+        return config
+
+
+def write_snapshot(config: Config, path: Path) -> None:
+    """Puts the effective configuration, secrets included, at `path`, mode 0600, at one stroke."""
+    with NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as draft:
+        json.dump(config.to_plain(), draft)
+    Path(draft.name).replace(path)
+
+
+def read_snapshot(path: Path) -> Config:
+    """What `write_snapshot` wrote. Raises OSError or ValueError."""
+    return Config.from_plain(json.loads(path.read_text()))

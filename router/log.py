@@ -1,0 +1,103 @@
+"""Logging of every process: structured events on stderr, JSON lines or, on a terminal, readable.
+
+What peers sent is made harmless here, whoever logs it. Secrets are the callers' business: they are
+never given to a logger. Each process calls `configure` once, before anything else.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+MAX_TEXT_CHARS: Final = 256
+MAX_TRACEBACK_CHARS: Final = 8192
+_KEPT_ITEMS: Final = 16
+
+
+def configure(role: str) -> None:
+    """Send all events of this process, those of the standard library's loggers too, to stderr.
+
+    `role` ("supervisor", "a0.3", …) is added to each.
+    """
+
+    def add_role(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["role"] = role
+        return event
+
+    renderer: Any = structlog.processors.JSONRenderer()
+    if sys.stderr.isatty():
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            add_role,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            harmless,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
+
+
+def logger(name: str) -> FilteringBoundLogger:
+    """The logger of a module; `name` is added to each event as `module`."""
+    bound: FilteringBoundLogger = structlog.get_logger(module=name)
+    return bound
+
+
+def escape(text: str, limit: int = MAX_TEXT_CHARS) -> str:
+    """The text with everything unprintable (Cc, Cf, Zl, Zp, …) as `\\uXXXX`, cut to `limit`."""
+    text = text[: limit + 1]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Processor: escapes and bounds every key and value of the event."""
+    traceback = event.pop("exception", None)
+    safe = {escape(str(key)): _value(value) for key, value in event.items()}
+    if traceback is not None:
+        lines = str(traceback)[-MAX_TRACEBACK_CHARS:].splitlines()
+        safe["exception"] = "\n".join(escape(line) for line in lines)
+    return safe
+
+
+def _value(value: Any, depth: int = 3) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth and isinstance(value, Mapping):
+        items = list(value.items())[:_KEPT_ITEMS]
+        return {escape(str(key)): _value(item, depth - 1) for key, item in items}
+    if depth and isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_value(item, depth - 1) for item in value[:_KEPT_ITEMS]]
+    return escape(str(value))
+
+
+class _Stderr:
+    """Standard error as it is now. Its loss (a closed pipe, a full disk) must not end a process."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
+class _ToStructlog(logging.Handler):
+    """Takes what libraries log (asyncio, aiohttp) into the same stream of events."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = record.getMessage()
+        logger(record.name).log(record.levelno, event, exc_info=record.exc_info)

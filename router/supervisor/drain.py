@@ -1,0 +1,50 @@
+"""The whole-node drain: which process ends what, in which order, and how long it may take.
+
+The phases are those of `control.Drain`. Called once by the supervisor, which from then on replaces
+no acceptor; a worker that dies is still replaced until it is its turn to end.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from router.supervisor.processes import Processes, Role
+from router.wire.control import Drain
+
+Wait = Callable[[Callable[[], bool], float], Awaitable[None]]
+"""Wait until the condition holds, for at most so many seconds."""
+
+PHASE_LIMITS_S: Final = {1: 6.0, 2: 6.0, 3: 4.0}
+END: Final = 4
+END_LIMITS_S: Final[dict[Role, float]] = {"acceptor": 1.0, "worker": 1.0}
+KILL_LIMIT_S: Final = 0.5
+"""All limits together stay below 20 s."""
+
+
+async def drain(processes: Processes, wait: Wait) -> None:
+    """End all processes in order; SIGKILL is for those that did not follow in time."""
+    for acceptor in processes.of("acceptor"):
+        if not acceptor.is_ready:
+            acceptor.kill()  # it serves nobody yet
+    for phase, limit_s in PHASE_LIMITS_S.items():
+        for acceptor in processes.of("acceptor"):
+            acceptor.send(Drain(phase))
+        await wait(partial(_drained, processes, phase), limit_s)
+    for role, limit_s in END_LIMITS_S.items():
+        for child in processes.of(role):
+            child.dismissed = True
+            child.send(Drain(END))
+            if child.link is None:
+                child.kill()
+        await wait(partial(_ended, processes, role), limit_s)
+        for child in processes.of(role):
+            child.kill()
+    await wait(lambda: not any(map(processes.of, END_LIMITS_S)), KILL_LIMIT_S)
+
+
+def _drained(processes: Processes, phase: int) -> bool:
+    return all(acceptor.drained >= phase for acceptor in processes.of("acceptor"))
+
+
+def _ended(processes: Processes, role: Role) -> bool:
+    return not processes.of(role)

@@ -1,0 +1,107 @@
+"""Everything a stream can report or ask. An event that asks names the method that answers."""
+
+from dataclasses import dataclass
+
+from router.xmpp.errors import StanzaError
+from router.xmpp.pair import DomainPair
+from router.xmpp.stanza import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls(Event):
+    """Send what is due, then begin TLS on the connection (RFC 6120 §5.4.3).
+
+    A question: answer with `tls_established`, or drop the connection.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class PairAuthorised(Event):
+    """Stanzas of `pair` may be sent (`may_send`) or are accepted on this stream from now on.
+
+    `mechanism` is "external", "dialback" or "component".
+    """
+
+    pair: DomainPair
+    may_send: bool
+    mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairRefused(Event):
+    """The peer refused our dialback key for `pair`; bounce what waits for it with `error`."""
+
+    pair: DomainPair
+    error: StanzaError
+
+
+@dataclass(frozen=True, slots=True)
+class RunReceived(Event):
+    """Stanzas of an authorised pair, in neutral form, in the order the peer sent them."""
+
+    pair: DomainPair
+    counts: Counts
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StanzaRefused(Event):
+    """One stanza of an authorised pair that is to be answered with `error`, not routed."""
+
+    pair: DomainPair
+    octets: bytes
+    error: StanzaError
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReceived(Event):
+    """A dialback key to verify (XEP-0220 §2.2.1). A question: answer with `answer_key`."""
+
+    pair: DomainPair
+    stream_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAnswered(Event):
+    """The authoritative server answered our db:verify (XEP-0220 §2.1.2).
+
+    `verdict` is "valid", "invalid" or a stanza error condition.
+    """
+
+    pair: DomainPair
+    stream_id: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRequested(Event):
+    """A component proved its secret (XEP-0114). A question: answer with `answer_attach`."""
+
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored(Event):
+    """Something the standard tells us to ignore was ignored; for the log. `what` is our text."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed(Event):
+    """The stream is over in both directions: send what is due, then close the connection.
+
+    `condition` is of RFC 6120 §4.9.3, or None for an orderly close. `abrupt` asks for a TCP close
+    without more XML or TLS shutdown.
+    """
+
+    condition: str | None
+    by_peer: bool
+    text: str = ""
+    abrupt: bool = False

@@ -1,0 +1,35 @@
+"""Who may send what on one stream: sets of domain pairs, one for each direction.
+
+Authority is a set of (pair, direction) per stream; a grant never widens by itself (RFC 6120
+§8.1.1.2, XEP-0220 §2.6, XEP-0288 §2.2). Only the stream cores add to it, after a proof.
+"""
+
+from dataclasses import dataclass, field
+
+from router.xmpp.errors import StreamError
+from router.xmpp.pair import DomainPair
+
+
+@dataclass(slots=True)
+class Grants:
+    """The pairs a peer may send to us, and those we may send to it, on one stream."""
+
+    receive: set[DomainPair] = field(default_factory=set)
+    send: set[DomainPair] = field(default_factory=set)
+
+    def proved(self) -> bool:
+        """Whether the stream may carry anything at all."""
+        return bool(self.receive or self.send)
+
+    def check_received(self, pair: DomainPair) -> None:
+        """Raise the StreamError that RFC 6120 names unless stanzas of `pair` may come in here.
+
+        §4.9.3.12 before any proof; §8.1.1.2 for the target; §8.1.2.2 for the sender.
+        """
+        if pair in self.receive:
+            return
+        if not self.receive:
+            raise StreamError("not-authorized", "stanza before the sender's domain was proved")
+        if all(pair.target != granted.target for granted in self.receive):
+            raise StreamError("host-unknown", "stanza for a domain not agreed on this stream")
+        raise StreamError("invalid-from", "stanza from a domain not proved on this stream")

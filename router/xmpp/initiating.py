@@ -1,0 +1,222 @@
+"""The initiating server's side of a stream: we connected (RFC 6120, XEP-0178, 0220, 0288)."""
+
+from collections.abc import Callable
+
+from lxml import etree
+
+from router.xmpp import bidi, external, names, writer
+from router.xmpp.dialback import FEATURE_TAG as DIALBACK_FEATURE_TAG
+from router.xmpp.errors import MisuseError, StanzaError, StreamError
+from router.xmpp.events import Event, Ignored, PairRefused, StartTls, StreamClosed
+from router.xmpp.pair import DomainPair
+from router.xmpp.policy import Policy
+from router.xmpp.reader import Header
+from router.xmpp.s2s import ServerStream, speaks_version_1
+from router.xmpp.states import INITIATING, Input, Phase
+
+_FEATURES_TAG = f"{{{names.STREAMS}}}features"
+_STARTTLS_TAG = f"{{{names.TLS}}}starttls"
+_PROCEED_TAG = f"{{{names.TLS}}}proceed"
+_TLS_FAILURE_TAG = f"{{{names.TLS}}}failure"
+
+
+class InitiatingStream(ServerStream):
+    """One stream we open for `pair`: sender hosted here, target remote.
+
+    `has_certificate`: TLS presents a certificate for the sender, so EXTERNAL may be used. Begin
+    with `open()`. Ends in `PairAuthorised`, or in `PairRefused` or `StreamClosed` before it.
+    """
+
+    TABLE = INITIATING
+
+    def __init__(
+        self,
+        policy: Policy,
+        new_id: Callable[[], str],
+        pair: DomainPair,
+        now: float,
+        *,
+        direct_tls: bool = False,
+        has_certificate: bool = True,
+        wants_bidi: bool = True,
+    ) -> None:
+        phase = Phase.DIRECT_TLS if direct_tls else Phase.PLAIN_HEADER
+        super().__init__(policy, new_id, phase, now)
+        self.local, self.remote = pair
+        self._pair = pair
+        self._rule = policy.rule(pair.target)
+        self._has_certificate = has_certificate
+        self._wants_bidi = wants_bidi and self._rule.bidi
+        self._peer_knows_dialback = False
+        self._waiting_verifications: list[tuple[DomainPair, str, str]] = []
+
+    def open(self) -> list[Event]:
+        """Begin: our header, or the request to start TLS first."""
+        if self.phase is Phase.DIRECT_TLS:
+            self.emit(StartTls())
+        else:
+            self._send_header()
+        return self._take_events()
+
+    def verify(self, pair: DomainPair, stream_id: str, key: str, now: float) -> None:
+        """Have the peer verify a key for `pair` (its domain the sender): answered by KeyAnswered.
+
+        XEP-0220 §2.1.2. Sent as soon as the stream is past its features, authenticated or not.
+        """
+        if pair.sender != self.remote:
+            raise MisuseError(f"{self.remote} is not authoritative for {pair.sender}")
+        self._now = now
+        if self._carries_verify():
+            self._dialback.send_verify(pair, stream_id, key, now)
+        else:
+            self._waiting_verifications.append((pair, stream_id, key))
+
+    # --- header and features ---
+
+    def _send_header(self) -> None:
+        self._header_sent = True
+        self._out.append(
+            writer.server_header(sender=self.local, target=self.remote, stream_id=None)
+        )
+
+    def _secured(self) -> None:
+        verdict = self.evidence.proves(self.remote)
+        if self._rule.require_certificate and not verdict.valid:
+            self._send_header()
+            raise StreamError("policy-violation", f"certificate of the peer: {verdict.reason}")
+        self._dialback.forget()
+        self._send_header()
+
+    def _received_header(self, header: Header) -> None:
+        self.stream_id = header.attributes.get("id", "")
+        self._peer_knows_dialback = names.DIALBACK in header.namespaces.values()
+        version_1 = speaks_version_1(header)
+        self._move(Input.HEADER)
+        if not version_1:  # STR-08 seen from here: no features will come
+            self._move(Input.FEATURES)
+            self._negotiate(None)
+
+    def _received_element(self, element: etree._Element) -> None:
+        if self._received_dialback(element):
+            return
+        if element.tag == _FEATURES_TAG:
+            self._received_features(element)
+        elif element.tag == _PROCEED_TAG and self._may(Input.PROCEED):
+            self._move(Input.PROCEED)
+            self._nothing_follows()
+            if self.phase is Phase.TLS:
+                self.emit(StartTls())
+        elif element.tag == _TLS_FAILURE_TAG and self._may(Input.PROCEED):
+            self._end(StreamClosed(None, True, "the peer refused STARTTLS"))
+        elif self.phase is Phase.SASL:
+            self._received_sasl(element)
+        else:
+            self.emit(Ignored(f"unexpected element {element.tag!r}"))
+
+    def _received_features(self, features: etree._Element) -> None:
+        if not self._may(Input.FEATURES):
+            self.emit(Ignored("features where none were due"))
+            return
+        self._move(Input.FEATURES)
+        self._negotiate(features)
+
+    def _negotiate(self, features: etree._Element | None) -> None:
+        """Take the next step the features allow (RFC 6120 §4.3.2)."""
+        offered = {child.tag for child in features} if features is not None else set()
+        self._peer_knows_dialback |= DIALBACK_FEATURE_TAG in offered
+        if self.phase is Phase.OPEN:
+            self._accepted("external")
+        elif self.phase is Phase.PLAIN and (self.policy.tls_required or _STARTTLS_TAG in offered):
+            # TLS-08: asked for even when not offered, in case somebody took the offer out.
+            self._move(Input.STARTTLS)
+            self.write(writer.STARTTLS)
+        else:
+            if self._wants_bidi and not offered.isdisjoint(bidi.FEATURE_TAGS):
+                self.is_bidi = True
+                self.write(writer.BIDI)
+            self._prove(_offers_external(features))
+
+    def _prove(self, external_offered: bool) -> None:
+        """Prove that we are the sender domain: by certificate if we can, else by dialback."""
+        if external_offered and self._has_certificate and self.is_encrypted():
+            self._move(Input.AUTH)
+            self.write(external.auth(self.local))
+        elif self.policy.dialback and self._peer_knows_dialback and self.stream_id:
+            self._dialback.send_key(self._pair, self._now)
+            self._send_waiting_verifications()
+        else:
+            self._refused("the peer offers no way to authenticate that we can use")
+
+    def _refused(self, text: str) -> None:
+        self.emit(PairRefused(self._pair, StanzaError.of("remote-server-timeout", text)))
+        self.end_orderly()
+
+    # --- SASL ---
+
+    def _received_sasl(self, element: etree._Element) -> None:
+        if element.tag == external.SUCCESS_TAG:
+            self._move(Input.SUCCESS)
+            if self._reader.pending():
+                raise StreamError("bad-format", "octets between SASL success and the new header")
+            self.mechanism = "external"
+            self._restart()
+            self._send_header()
+        elif element.tag == external.CHALLENGE_TAG:
+            self.write(external.response(self.local))
+        elif element.tag == external.FAILURE_TAG:
+            self._move(Input.FAILURE)
+            self.emit(Ignored(f"EXTERNAL refused: {_first_child(element)}"))
+            self._prove(external_offered=False)  # SAS-09
+        else:
+            self.emit(Ignored(f"unexpected element {element.tag!r}"))
+
+    # --- authority ---
+
+    def accepts_keys(self) -> bool:
+        """With bidi the peer may prove further pairs here (BIDI-15)."""
+        return self.is_bidi
+
+    def ours_accepted(self, pair: DomainPair) -> None:
+        """The peer answered our key: valid."""
+        self._pair = pair
+        self._accepted("dialback")
+
+    def _accepted(self, mechanism: str) -> None:
+        """Stanzas of our pair may leave; with bidi those of its inverse may come (BIDI-11)."""
+        self.mechanism = mechanism
+        self._proved()
+        self._may_send(self._pair, mechanism)
+        for inverse in bidi.acceptable((self._pair,), self.is_bidi):
+            self._may_receive(inverse, mechanism)
+        self._send_waiting_verifications()
+
+    def peer_proved(self, pair: DomainPair, mechanism: str) -> None:
+        """The peer proved a further pair on our bidi stream: both directions open (BIDI-16)."""
+        self._may_receive(pair, mechanism)
+        self._may_send(pair.inverse(), mechanism)
+
+    # --- verification ---
+
+    def _carries_verify(self) -> bool:
+        """Not while SASL is under way: nothing may come between its elements."""
+        return self.phase is Phase.OPEN or (
+            self.phase in (Phase.SECURE, Phase.PLAIN) and self.stream_id != ""
+        )
+
+    def _send_waiting_verifications(self) -> None:
+        waiting, self._waiting_verifications = self._waiting_verifications, []
+        for pair, stream_id, key in waiting:
+            self._dialback.send_verify(pair, stream_id, key, self._now)
+
+
+def _offers_external(features: etree._Element | None) -> bool:
+    if features is None:
+        return False
+    path = f"{external.MECHANISMS_TAG}/{external.MECHANISM_TAG}"
+    return any((found.text or "").strip() == "EXTERNAL" for found in features.iterfind(path))
+
+
+def _first_child(element: etree._Element) -> str:
+    for child in element:
+        return str(etree.QName(child).localname)
+    return "not-authorized"

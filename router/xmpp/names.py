@@ -1,0 +1,30 @@
+"""Namespaces, grouped by the document that defines them. Strings only, nothing else."""
+
+from typing import Final
+
+# RFC 6120
+STREAMS: Final = "http://etherx.jabber.org/streams"
+SERVER: Final = "jabber:server"
+CLIENT: Final = "jabber:client"
+STREAM_ERRORS: Final = "urn:ietf:params:xml:ns:xmpp-streams"
+STANZA_ERRORS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
+TLS: Final = "urn:ietf:params:xml:ns:xmpp-tls"
+SASL: Final = "urn:ietf:params:xml:ns:xmpp-sasl"
+XML: Final = "http://www.w3.org/XML/1998/namespace"
+
+# XEP-0114
+COMPONENT: Final = "jabber:component:accept"
+
+# XEP-0199
+PING: Final = "urn:xmpp:ping"
+
+# XEP-0205 (application-specific condition)
+ERRORS: Final = "urn:xmpp:errors"
+
+# XEP-0220
+DIALBACK: Final = "jabber:server:dialback"
+DIALBACK_FEATURE: Final = "urn:xmpp:features:dialback"
+
+# XEP-0288
+BIDI: Final = "urn:xmpp:bidi"
+BIDI_FEATURE: Final = "urn:xmpp:features:bidi"

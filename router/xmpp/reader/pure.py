@@ -1,0 +1,333 @@
+"""The reader in pure Python on pyexpat: octets of one stream in, tokens out.
+
+Expat only ever sees octets up to a '>', and never beyond what the size limit allows the open
+element: so every fault has one place in the stream, however the octets were cut (XML-07). `split`
+holds expat's handlers, `lexical` the checks beside it, `neutral` the form in which stanzas leave.
+"""
+
+from pyexpat import ExpatError
+from typing import Final
+
+from lxml import etree
+
+from router.xmpp import names
+from router.xmpp.errors import StreamError
+from router.xmpp.pair import DomainPair
+from router.xmpp.reader import lexical
+from router.xmpp.reader.lexical import Octets, TagScan
+from router.xmpp.reader.neutral import Neutral
+from router.xmpp.reader.split import Span, Split, Stop
+from router.xmpp.reader.tokens import (
+    Counts,
+    Element,
+    End,
+    Fault,
+    Faulty,
+    Limits,
+    Run,
+    Token,
+)
+
+_XML_LANG: Final = f"{{{names.XML}}}lang"
+# Expat reads an unfinished tag from its start again each time; beyond this we find its end first.
+_RESCAN_BYTES: Final = 4096
+# Expat keeps every name for the life of a parser; a peer must not grow that without bound.
+_RENEW_BYTES: Final = 1 << 20
+_UNDEFINED_ENTITY: Final = 11
+
+
+class Reader:
+    """Tokens of one stream. `feed` never raises for what the peer sent.
+
+    Careful (negotiation): `feed` stops behind the first token that is no Run and keeps the rest;
+    `feed(b"")` goes on. Otherwise every octet is looked at before it returns. `limits` and
+    `careful` may be assigned at any time between calls.
+    """
+
+    def __init__(self, content_namespace: str, limits: Limits, careful: bool = True) -> None:
+        self.careful = careful
+        self._limits = limits
+        self._split = Split(content_namespace, limits)
+        self._neutral: Neutral | None = None
+        self._held = bytearray()
+        self._ready: list[Token] = []
+        self._dead = False
+        # Offsets into what is held:
+        self._root = -1
+        self._fed = 0
+        """Expat saw everything before it."""
+        self._searched = 0
+        """No '>' stands between `_fed` and here."""
+        self._less = -1
+        """The first '<' behind `_fed`, once there is one inside an element."""
+        self._tag: TagScan | None = None
+        """The tag of which expat saw only a part."""
+        self._doom: StreamError | None = None
+        """The fault of that tag, due when it ends."""
+
+    @property
+    def limits(self) -> Limits:
+        """The limits from now on."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._limits = limits
+        self._split.limit(limits)
+
+    def pending(self) -> int:
+        """Octets received and not yet part of a token, white space included."""
+        return len(self._held)
+
+    def feed(self, octets: bytes) -> list[Token]:
+        """The tokens these octets complete, in order; a Fault is the last one ever."""
+        held = self._held
+        if self._dead:
+            tokens, self._ready = self._ready, []
+            return tokens
+        data: Octets = octets
+        if len(octets) > len(held):
+            if held:
+                data = bytes(held) + octets
+        elif held:
+            held += octets
+            data = held
+        tokens = []
+        try:
+            while self._step(data, tokens):
+                if self.careful and tokens and type(tokens[-1]) is not Run:
+                    break
+        except StreamError as error:
+            tokens.append(Fault(error))
+        if tokens and type(tokens[-1]) in (Fault, End):
+            self._die()
+            if self.careful and len(tokens) > 1 and type(tokens[-2]) is not Run:
+                self._ready.append(tokens.pop())
+        else:
+            self._keep(data)
+        return tokens
+
+    def _die(self) -> None:
+        self._dead = True
+        self._held = bytearray()
+
+    def _keep(self, data: Octets) -> None:
+        """Hold on to the open element and to what expat has not seen."""
+        split = self._split
+        if split.depth == 0:
+            drop = 0
+        elif split.depth == 1:
+            drop = self._fed if self._tag is None else self._tag.tag
+            if self._tag is None and split.total > _RENEW_BYTES and not split.unconsumed():
+                split.renew()
+        else:
+            drop = self._offset(split.begin)
+        if data is self._held:
+            del self._held[:drop]
+        else:
+            self._held = bytearray(data[drop:])
+        self._fed -= drop
+        self._searched -= drop
+        self._less -= drop
+        if self._tag:
+            self._tag.tag -= drop
+            self._tag.at -= drop
+
+    def _offset(self, index: int) -> int:
+        return index - self._split.total + self._fed
+
+    def _step(self, data: Octets, tokens: list[Token]) -> bool:
+        """Let expat see one more piece of `data`; False when only more octets can help."""
+        begin, most = self._place(data)
+        if begin < 0:
+            return False
+        end = min(len(data), begin + most)
+        cut = self._next_cut(data, end)
+        if not cut:
+            if self._tag is None and self._split.depth > 1:
+                self._check_tail(data, end)
+            if end < len(data):
+                raise self._too_big()
+            return False
+        if self._doom:
+            raise self._doom
+        split = self._split
+        anchor, in_cdata = self._fed - split.unconsumed(), split.in_cdata
+        try:
+            complaint = split.parse(data, self._fed, cut)
+        except Stop:
+            self._fed = cut
+            self._report(data, begin, tokens)
+            if split.fault:
+                raise split.fault from None
+            tokens.append(End())
+            return False
+        self._fed = cut
+        self._less = -1
+        self._report(data, begin, tokens)
+        if complaint:
+            self._complain(complaint, data, token_from=anchor, in_cdata=in_cdata)
+        else:
+            self._note_tag(data)
+        return True
+
+    def _place(self, data: Octets) -> tuple[int, int]:
+        """Where the element begins that is to be read on, and its limit; (-1, 0) for none."""
+        split = self._split
+        if split.depth > 1:
+            return self._offset(split.begin), self._limits.max_stanza_bytes
+        if split.depth == 0:
+            most = self._limits.max_header_bytes
+            if self._root < 0:
+                self._root = self._fed = lexical.root_offset(data, min(len(data), most))
+                if self._root < 0:
+                    self._fed = 0
+                    if len(data) > most:
+                        raise self._too_big()
+                    return -1, 0
+            return 0, most
+        # White space between elements is dropped unseen: it may come for ever (XML-04).
+        at = lexical.first_tag(data, self._offset(split.gap), len(data))
+        if at > self._fed:
+            self._fed = at
+        return (at, self._limits.max_stanza_bytes) if at < len(data) else (-1, 0)
+
+    def _next_cut(self, data: Octets, end: int) -> int:
+        """Offset behind the '>' up to which expat may see `data` now; 0 for none before `end`."""
+        tag = self._tag
+        if tag is None or not self._doom:
+            near = end if tag is None else min(end, tag.tag + _RESCAN_BYTES + 1)
+            find = data.find if self.careful or self._split.depth == 0 else data.rfind
+            cut = find(b">", max(self._fed, self._searched), near) + 1
+            if cut:
+                return cut
+            self._searched = max(self._searched, near)
+        if tag is None or (not self._doom and end <= tag.tag + _RESCAN_BYTES):
+            return 0
+        return tag.find(data, end) + 1
+
+    def _note_tag(self, data: Octets) -> None:
+        """After expat saw a piece: is it inside a tag, a '>' in quotes being the last octet?"""
+        split = self._split
+        at = self._fed - split.unconsumed()
+        if at == self._fed or split.in_cdata or data[at : at + 1] != b"<":
+            self._tag = None
+        elif self._tag is None or self._tag.tag != at:
+            if lexical.opens_restricted(data, at, self._fed):
+                raise lexical.restricted("comment or processing instruction")
+            self._tag = TagScan(at, at + 1)
+
+    def _check_tail(self, data: Octets, end: int) -> None:
+        """Refuse `<!` and `<?` as soon as they are there, not when they end (XML-01)."""
+        split = self._split
+        if split.in_cdata or split.unconsumed():
+            return
+        if self._less < 0:
+            self._less = data.find(b"<", self._fed, end)
+        if self._less < 0 or not lexical.opens_restricted(data, self._less, end):
+            return
+        # What stands before comes first: expat shall see that text, and that it has ended.
+        probe = bytes(data[self._fed : self._less]) + b"<a>"
+        try:
+            complaint = split.parse(probe, 0, len(probe))
+        except Stop:
+            complaint = None
+        at = split.error_index() - split.total + len(probe)
+        if complaint and at < len(probe) - 3:
+            raise _fault(complaint, probe, at)
+        raise lexical.restricted("comment, processing instruction or declaration")
+
+    def _complain(
+        self, complaint: ExpatError, data: Octets, token_from: int, in_cdata: bool
+    ) -> None:
+        """Raise what expat's complaint means, or put it off to the end of a long tag."""
+        split, end = self._split, self._fed
+        if split.depth == 1:
+            token_from = lexical.first_tag(data, self._offset(split.gap), end)
+            in_cdata = False
+        wrong = self._offset(split.error_index())
+        at = lexical.token_at(data, token_from, wrong, end, in_cdata)
+        if at >= 0 and lexical.opens_restricted(data, at, end):
+            raise lexical.restricted("comment, processing instruction or declaration")
+        fault = _fault(complaint, data, wrong)
+        if at >= 0 and data[at : at + 1] == b"<":
+            scan = TagScan(at, at + 1)
+            seen = data.find(b">", wrong + lexical.character_bytes(data, wrong) - 1, end)
+            if scan.find(data, end) < 0 and not 0 <= seen <= at + _RESCAN_BYTES:
+                self._tag, self._doom = scan, fault
+                return
+        raise fault
+
+    def _too_big(self) -> StreamError:
+        if self._split.depth == 0:
+            return StreamError("policy-violation", "stream header too big")
+        return StreamError("policy-violation", "element too big", (names.ERRORS, "stanza-too-big"))
+
+    # --- from spans to tokens ---
+
+    def _report(self, data: Octets, begin: int, tokens: list[Token]) -> None:
+        split = self._split
+        if self._neutral is None:
+            if split.header is None:
+                return
+            header = split.header
+            split.opened(bytes(data[self._root : self._fed]))
+            self._neutral = Neutral(
+                split.content, header.namespaces, header.attributes.get(_XML_LANG)
+            )
+            tokens.append(header)
+            return
+        for span in split.take_spans():
+            octets = bytes(data[self._offset(span.begin) : self._offset(span.ends[-1])])
+            if not span.is_stanza:
+                tokens.append(Element(self._tree(octets), octets))
+                continue
+            pair = DomainPair(span.sender, span.target)
+            if span.error:
+                tokens.append(Faulty(pair, self._neutral.rewrite(octets), span.error))
+            elif self._neutral.is_neutral(octets):
+                presences, iqs = span.kinds.count(1), span.kinds.count(2)
+                counts = Counts(len(span.ends) - presences - iqs, presences, iqs)
+                tokens.append(Run(pair, counts, octets))
+            else:
+                self._report_rewritten(pair, span, octets, self._neutral, tokens)
+
+    def _report_rewritten(
+        self, pair: DomainPair, span: Span, octets: bytes, neutral: Neutral, tokens: list[Token]
+    ) -> None:
+        pieces: list[bytes] = []
+        begin = 0
+        try:
+            for index in span.ends:
+                end = index - span.begin
+                pieces.append(neutral.rewrite(octets[begin:end]))
+                begin = end
+        finally:
+            if pieces:
+                first = [piece[1:2] for piece in pieces]
+                counts = Counts(first.count(b"m"), first.count(b"p"), first.count(b"i"))
+                tokens.append(Run(pair, counts, b"".join(pieces)))
+
+    def _tree(self, octets: bytes) -> etree._Element:
+        """The element alone, with the namespaces of the header (STR-19)."""
+        assert self._neutral is not None
+        try:
+            wrapper = etree.fromstring(self._neutral.wrap(octets), _parser())
+        except etree.XMLSyntaxError as error:  # libxml2 has limits of its own
+            raise StreamError("policy-violation", f"element refused: {error.msg}"[:200]) from None
+        element = wrapper[0]
+        wrapper.remove(element)
+        return element
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(no_network=True, resolve_entities=False, load_dtd=False, huge_tree=False)
+
+
+def _fault(complaint: ExpatError, data: Octets, at: int) -> StreamError:
+    """XML-01, XML-02, XML-03: which of the three expat's complaint about data[at] is."""
+    if complaint.code == _UNDEFINED_ENTITY:
+        return lexical.restricted("entity")
+    if at < len(data) and not lexical.is_utf8_at(data, at):
+        return StreamError("unsupported-encoding", "not UTF-8")
+    return StreamError("not-well-formed", str(complaint)[:100])

@@ -1,0 +1,103 @@
+"""What both ends of a server-to-server stream do alike: dialback, grants, the header's checks.
+
+`receiving` and `initiating` are the two roles; this is their common ground, and dialback's `Host`.
+"""
+
+from collections.abc import Callable
+
+from lxml import etree
+
+from router.xmpp import jid, names
+from router.xmpp.dialback import RESULT_TAG, VERIFY_TAG, Dialback
+from router.xmpp.errors import StreamError
+from router.xmpp.events import Event, PairAuthorised
+from router.xmpp.pair import DomainPair
+from router.xmpp.policy import Policy
+from router.xmpp.reader import Header
+from router.xmpp.states import Phase
+from router.xmpp.xmlstream import XmlStream
+
+LANG = f"{{{names.XML}}}lang"
+
+
+class ServerStream(XmlStream):
+    """A server-to-server stream (RFC 6120, XEP-0220, XEP-0288), either role."""
+
+    NAMESPACE = names.SERVER
+
+    def __init__(self, policy: Policy, new_id: Callable[[], str], phase: Phase, now: float) -> None:
+        super().__init__(policy, new_id, phase, now)
+        self.local = ""
+        self.remote = ""
+        self._dialback = Dialback(self)
+
+    def answer_key(self, pair: DomainPair, stream_id: str, verdict: str, now: float) -> list[Event]:
+        """Answer a `KeyReceived`: "valid", "invalid" or a stanza error condition."""
+        self._now = now
+        self._dialback.answer_key(pair, stream_id, verdict)
+        return self._take_events()
+
+    def accepts_keys(self) -> bool:
+        """Whether the peer may prove pairs on this stream."""
+        raise NotImplementedError
+
+    def peer_proved(self, pair: DomainPair, mechanism: str) -> None:
+        """The peer may send stanzas of `pair`."""
+        raise NotImplementedError
+
+    def ours_accepted(self, pair: DomainPair) -> None:
+        """The peer takes stanzas of `pair` from us."""
+        raise NotImplementedError
+
+    def _may_receive(self, pair: DomainPair, mechanism: str) -> None:
+        if pair not in self.grants.receive:
+            self.grants.receive.add(pair)
+            self.emit(PairAuthorised(pair, False, mechanism))
+
+    def _may_send(self, pair: DomainPair, mechanism: str) -> None:
+        if pair not in self.grants.send:
+            self.grants.send.add(pair)
+            self.emit(PairAuthorised(pair, True, mechanism))
+
+    def _received_dialback(self, element: etree._Element) -> bool:
+        """Hand over dialback elements; False for any other element."""
+        if element.tag not in (RESULT_TAG, VERIFY_TAG):
+            return False
+        if not self.policy.dialback:
+            raise StreamError("policy-violation", "dialback is not in use here")
+        self._dialback.received(element)
+        return True
+
+    def _next_deadline(self) -> float | None:
+        return self._dialback.deadline()
+
+    def _deadlines_passed(self, now: float) -> None:
+        self._dialback.deadline_passed(now)
+
+
+def speaks_version_1(header: Header) -> bool:
+    """Whether the peer speaks XMPP 1.x; False for a header of before 1.0 (RFC 6120 §4.7.5)."""
+    text = header.attributes.get("version")
+    if text is None:
+        return False
+    major, dot, minor = text.partition(".")
+    if not (dot and _is_number(major) and _is_number(minor)):
+        raise StreamError("unsupported-version", "version is not two numbers")
+    return int(major) >= 1
+
+
+def header_domain(header: Header, attribute: str) -> str:
+    """The normalised domain in `from` or `to`, "" when absent; improper-addressing otherwise."""
+    text = header.attributes.get(attribute, "")
+    if not text:
+        return ""
+    if "@" in text or "/" in text:
+        raise StreamError("improper-addressing", f"'{attribute}' is not a domain")
+    try:
+        return jid.domain(text)
+    except jid.JidError as error:
+        raise StreamError("improper-addressing", str(error)) from None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10

@@ -1,0 +1,78 @@
+"""The few things a stream writes besides stanzas: headers, features, errors, tags. Pure text.
+
+Prefixes are `stream` and `db`, declared on every header: some servers compare them literally.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+from router.xmpp import names
+from router.xmpp.errors import StreamError
+
+LANG: Final = "en"
+CLOSING_TAG: Final = b"</stream:stream>"
+
+STARTTLS: Final = f"<starttls xmlns='{names.TLS}'/>".encode()
+PROCEED: Final = f"<proceed xmlns='{names.TLS}'/>".encode()
+TLS_FAILURE: Final = f"<failure xmlns='{names.TLS}'/>".encode() + CLOSING_TAG
+BIDI: Final = f"<bidi xmlns='{names.BIDI}'/>".encode()
+
+STARTTLS_REQUIRED_FEATURE: Final = f"<starttls xmlns='{names.TLS}'><required/></starttls>"
+STARTTLS_FEATURE: Final = f"<starttls xmlns='{names.TLS}'/>"
+BIDI_FEATURE: Final = f"<bidi xmlns='{names.BIDI_FEATURE}'/>"
+DIALBACK_FEATURE: Final = f"<dialback xmlns='{names.DIALBACK_FEATURE}'><errors/></dialback>"
+EXTERNAL_FEATURE: Final = (
+    f"<mechanisms xmlns='{names.SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
+)
+
+
+def attributes(values: Mapping[str, str | None]) -> str:
+    """The attributes that have a value, each with a space before it, escaped."""
+    return "".join(
+        f" {name}={quoteattr(value)}" for name, value in values.items() if value is not None
+    )
+
+
+def server_header(
+    *, sender: str | None, target: str | None, stream_id: str | None, version: str | None = "1.0"
+) -> bytes:
+    """An s2s stream header (RFC 6120 §4.7; XEP-0220 §2.4.1). Only the responder gives an id."""
+    given = attributes(
+        {"from": sender, "to": target, "id": stream_id, "version": version, "xml:lang": LANG}
+    )
+    return (
+        f"<?xml version='1.0'?><stream:stream xmlns='{names.SERVER}'"
+        f" xmlns:db='{names.DIALBACK}' xmlns:stream='{names.STREAMS}'{given}>"
+    ).encode()
+
+
+def component_header(*, sender: str, stream_id: str) -> bytes:
+    """The answer to a component's header (XEP-0114 §3): no version, so no features follow."""
+    given = attributes({"from": sender, "id": stream_id})
+    return (
+        f"<?xml version='1.0'?><stream:stream xmlns='{names.COMPONENT}'"
+        f" xmlns:stream='{names.STREAMS}'{given}>"
+    ).encode()
+
+
+def features(*children: str) -> bytes:
+    """`<stream:features>`, empty when nothing is on offer (RFC 6120 §4.3.2)."""
+    return f"<stream:features>{''.join(children)}</stream:features>".encode()
+
+
+def stream_error(error: StreamError) -> bytes:
+    """The stream error and the closing tag: the last octets of a stream (RFC 6120 §4.9.1.1)."""
+    text = (
+        f"<text xmlns='{names.STREAM_ERRORS}' xml:lang='{LANG}'>{escape(error.detail)}</text>"
+        if error.detail
+        else ""
+    )
+    application = ""
+    if error.application is not None:
+        namespace, element = error.application
+        application = f"<{element} xmlns='{namespace}'/>"
+    return (
+        f"<stream:error><{error.condition} xmlns='{names.STREAM_ERRORS}'/>{text}{application}"
+        f"</stream:error>"
+    ).encode() + CLOSING_TAG

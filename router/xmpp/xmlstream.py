@@ -1,0 +1,289 @@
+"""What every XML stream does alike (RFC 6120 §4): reading, errors, deadlines, closing.
+
+The cores for s2s and components build on it. Octets, facts and the time come in, octets and events
+go out; nothing here touches a socket or a clock. Times are seconds of the caller's monotonic clock.
+"""
+
+from collections.abc import Callable
+
+from lxml import etree
+
+from router.xmpp import names, writer
+from router.xmpp.certificate import NO_CERTIFICATE, Evidence
+from router.xmpp.errors import STREAM_CONDITIONS, MisuseError, StanzaError, StreamError
+from router.xmpp.events import Event, RunReceived, StanzaRefused, StreamClosed
+from router.xmpp.grants import Grants
+from router.xmpp.pair import DomainPair
+from router.xmpp.policy import Policy
+from router.xmpp.reader import Element, End, Fault, Faulty, Header, Limits, Reader, Run
+from router.xmpp.states import Input, Phase, Table, step
+
+_ERROR_TAG = f"{{{names.STREAMS}}}error"
+_QUIET = (Phase.CLOSING, Phase.CLOSED)
+_UNPARSED = (Phase.TLS, Phase.DIRECT_TLS, Phase.CLOSED)
+
+
+class XmlStream:
+    """Base of the stream cores. Feed it, then send `bytes_to_send()`, then act on the events."""
+
+    TABLE: Table
+    NAMESPACE: str
+
+    def __init__(self, policy: Policy, new_id: Callable[[], str], phase: Phase, now: float) -> None:
+        self.policy = policy
+        self.phase = phase
+        self.grants = Grants()
+        self.evidence: Evidence = NO_CERTIFICATE
+        self.mechanism = ""
+        self.is_bidi = False
+        self.stream_id = ""
+        self._new_id = new_id
+        self._now = now
+        self._out: list[bytes] = []
+        self._events: list[Event] = []
+        self._header_sent = False
+        self._encrypted = False
+        self._unproved_bytes = 0
+        self._handshake_deadline: float | None = now + policy.handshake_timeout_s
+        self._close_deadline: float | None = None
+        self._reader = self._new_reader()
+
+    # --- what the caller does ---
+
+    def receive_bytes(self, octets: bytes, now: float) -> list[Event]:
+        """Take octets the peer sent; the events they caused, in order. Never raises for them."""
+        self._now = now
+        if self.phase in _UNPARSED:
+            return []
+        try:
+            self._count_unproved(len(octets))
+            self._feed(octets)
+        except StreamError as error:
+            self._fail(error)
+        return self._take_events()
+
+    def receive_eof(self, now: float) -> list[Event]:
+        """The connection ended. Without a closing tag before, that is an abrupt end."""
+        self._now = now
+        if self.phase is not Phase.CLOSED:
+            self._end(
+                StreamClosed(None, True, "connection ended without a closing tag", abrupt=True)
+            )
+        return self._take_events()
+
+    def tls_established(self, evidence: Evidence, now: float) -> list[Event]:
+        """TLS is up: forget all that was said before it and begin anew (RFC 6120 §5.4.3.3)."""
+        self._now = now
+        self._move(Input.TLS_UP)
+        self.evidence = evidence
+        self._encrypted = True
+        try:
+            self._restart()
+            self._secured()
+        except StreamError as error:
+            self._fail(error)
+        return self._take_events()
+
+    def bytes_to_send(self) -> bytes:
+        """What is due for the peer, in order, and now the caller's."""
+        octets = b"".join(self._out)
+        self._out.clear()
+        return octets
+
+    def may_send(self, pair: DomainPair) -> bool:
+        """Whether stanzas of `pair` may leave on this stream now."""
+        return pair in self.grants.send and self.phase not in _QUIET
+
+    def send_run(self, pair: DomainPair, octets: bytes) -> None:
+        """Queue neutral stanzas of a pair that may be sent here; MisuseError for any other."""
+        if not self.may_send(pair):
+            raise MisuseError(f"{pair} may not be sent on this stream")
+        self._out.append(octets)
+
+    def close(self, now: float) -> list[Event]:
+        """Close in order: our closing tag, then nothing more from us (RFC 6120 §4.4)."""
+        self._now = now
+        self.end_orderly()
+        return self._take_events()
+
+    def fail(self, condition: str, text: str) -> list[Event]:
+        """End the stream with a stream error of ours (RFC 6120 §4.9)."""
+        self._fail(StreamError(condition, text))
+        return self._take_events()
+
+    def deadline(self) -> float | None:
+        """When `deadline_passed` wants to be called, or None."""
+        due = (self._handshake_deadline, self._close_deadline, self._next_deadline())
+        return min((at for at in due if at is not None), default=None)
+
+    def deadline_passed(self, now: float) -> list[Event]:
+        """The caller's clock has reached `deadline()`."""
+        self._now = now
+        if self._close_deadline is not None and self._close_deadline <= now:
+            self._end(StreamClosed(None, False, "no closing tag from the peer"))
+        elif self._handshake_deadline is not None and self._handshake_deadline <= now:
+            self._fail(StreamError("policy-violation", "not authenticated in time"))
+        else:
+            self._deadlines_passed(now)
+        return self._take_events()
+
+    # --- what the kinds of stream fill in ---
+
+    def _received_header(self, header: Header) -> None:
+        raise NotImplementedError
+
+    def _received_element(self, element: etree._Element) -> None:
+        raise NotImplementedError
+
+    def _send_header(self) -> None:
+        """Write the header that an error needs before it (RFC 6120 §4.9.1.2)."""
+        raise NotImplementedError
+
+    def _secured(self) -> None:
+        """TLS has just been established."""
+
+    def _next_deadline(self) -> float | None:
+        return None
+
+    def _deadlines_passed(self, now: float) -> None:
+        """A deadline of the subclass has passed."""
+
+    # --- for them ---
+
+    def write(self, octets: bytes) -> None:
+        """Queue octets for the peer; after the closing tag they are dropped."""
+        if self.phase not in _QUIET:
+            self._out.append(octets)
+
+    def emit(self, event: Event) -> None:
+        """Report an event."""
+        self._events.append(event)
+
+    def is_encrypted(self) -> bool:
+        """Whether what we read now came inside TLS."""
+        return self._encrypted
+
+    def end_orderly(self) -> None:
+        """What `close` does, for the parts of a core."""
+        if self.phase in _QUIET:
+            return
+        if not self._header_sent:
+            self._end(StreamClosed(None, False, "closed before the stream began", abrupt=True))
+            return
+        self._move(Input.CLOSE)
+        self._out.append(writer.CLOSING_TAG)
+        self._close_deadline = self._now + self.policy.close_timeout_s
+
+    def _move(self, happened: Input) -> None:
+        after = step(self.TABLE, self.phase, happened)
+        if after is None:
+            raise MisuseError(f"{happened.value} while {self.phase.value}")
+        self.phase = after
+
+    def _may(self, happened: Input) -> bool:
+        return step(self.TABLE, self.phase, happened) is not None
+
+    def _restart(self) -> None:
+        """A new stream on the same connection: new parser, new header (RFC 6120 §4.3.3)."""
+        self._reader = self._new_reader()
+        self._header_sent = False
+
+    def _nothing_follows(self) -> None:
+        """Octets behind an element that ends a stream's plaintext are an attack or a fault."""
+        if self._reader.pending():
+            self._end(StreamClosed(None, False, "octets after the TLS switch", abrupt=True))
+
+    def _proved(self) -> None:
+        """The peer has been authenticated: full limits, no more handshake deadline, full speed."""
+        self._handshake_deadline = None
+        self._reader.limits = self.policy.limits
+        self._reader.careful = False
+
+    def _end(self, closed: StreamClosed) -> None:
+        self._move(Input.END)
+        self._handshake_deadline = self._close_deadline = None
+        self.emit(closed)
+
+    # --- inside ---
+
+    def _new_reader(self) -> Reader:
+        proved = self.grants.proved() or self.mechanism != ""
+        limits: Limits = self.policy.limits if proved else self.policy.before_proof
+        return Reader(self.NAMESPACE, limits)
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def _count_unproved(self, amount: int) -> None:
+        if self._handshake_deadline is not None:
+            self._unproved_bytes += amount
+            if self._unproved_bytes > self.policy.before_proof_total_bytes:
+                raise StreamError("policy-violation", "too much sent before authentication")
+
+    def _feed(self, octets: bytes) -> None:
+        reader = self._reader
+        tokens = reader.feed(octets)
+        while tokens:
+            for token in tokens:
+                if self.phase is Phase.CLOSED:
+                    return
+                if isinstance(token, Run):
+                    self._received_run(token)
+                elif isinstance(token, Faulty):
+                    self._received_faulty(token)
+                elif isinstance(token, Element):
+                    self._received(token.element)
+                elif isinstance(token, Header):
+                    self._received_header(token)
+                elif isinstance(token, End):
+                    self._received_end()
+                elif isinstance(token, Fault):
+                    raise token.error
+            if self._reader is not reader:
+                return  # STR-13: what a restart leaves behind is dropped unread
+            tokens = reader.feed(b"")
+
+    def _received_run(self, run: Run) -> None:
+        self.grants.check_received(run.pair)
+        self.emit(RunReceived(run.pair, run.counts, run.octets))
+
+    def _received_faulty(self, faulty: Faulty) -> None:
+        self.grants.check_received(faulty.pair)
+        error: StanzaError = faulty.error
+        self.emit(StanzaRefused(faulty.pair, faulty.octets, error))
+
+    def _received(self, element: etree._Element) -> None:
+        if element.tag == _ERROR_TAG:
+            self._received_error(element)
+        else:
+            self._received_element(element)
+
+    def _received_error(self, element: etree._Element) -> None:
+        """RFC 6120 §4.9.1.1: the stream is over for both; answer with the closing tag only."""
+        condition, text = "undefined-condition", ""
+        for child in element.iterfind(f"{{{names.STREAM_ERRORS}}}*"):
+            name = etree.QName(child).localname
+            if name == "text":
+                text = child.text or ""
+            elif name in STREAM_CONDITIONS:
+                condition = name
+            elif name == "xml-not-well-formed":  # RFC 3920
+                condition = "not-well-formed"
+        self.write(writer.CLOSING_TAG)
+        self._end(StreamClosed(condition, True, text))
+
+    def _received_end(self) -> None:
+        """The peer's closing tag: answer it unless ours went first (RFC 6120 §4.4)."""
+        ours_first = self.phase is Phase.CLOSING
+        self.write(writer.CLOSING_TAG)
+        self._end(StreamClosed(None, not ours_first))
+
+    def _fail(self, error: StreamError) -> None:
+        if self.phase is Phase.CLOSED:
+            return
+        if self.phase is not Phase.CLOSING:
+            if not self._header_sent:
+                self._send_header()
+            self._out.append(writer.stream_error(error))
+        self._end(StreamClosed(error.condition, False, error.detail))

@@ -1,0 +1,85 @@
+"""The order of the drain, with processes that are only pretended."""
+
+from collections.abc import Callable
+from typing import cast
+
+from router.supervisor.drain import END_LIMITS_S, KILL_LIMIT_S, PHASE_LIMITS_S, drain
+from router.supervisor.processes import Processes
+from router.wire.control import Drain, Message
+
+
+class Pretended:
+    def __init__(self, fleet: "Fleet", name: str, *, ready: bool = True, obeys: bool = True):
+        self.fleet, self.name, self.is_ready, self.obeys = fleet, name, ready, obeys
+        self.link = object() if ready else None
+        self.drained = 0
+        self.dismissed = False
+
+    def send(self, message: Message) -> None:
+        assert isinstance(message, Drain)
+        self.fleet.story.append(f"{self.name} {message.phase}")
+        if self.obeys:
+            self.drained = message.phase
+            if message.phase == 4:
+                self.fleet.members.remove(self)
+
+    def kill(self) -> None:
+        self.fleet.story.append(f"{self.name} killed")
+        self.fleet.members.remove(self)
+
+
+class Fleet:
+    """What `drain` uses of Processes."""
+
+    def __init__(self) -> None:
+        self.members: list[Pretended] = []
+        self.story: list[str] = []
+        self.waited_s = 0.0
+
+    def of(self, role: str) -> list[Pretended]:
+        return [member for member in self.members if member.name[0] == role[0]]
+
+    async def wait(self, done: Callable[[], bool], limit_s: float) -> None:
+        if not done():
+            self.waited_s += limit_s
+
+
+async def drained(fleet: Fleet) -> list[str]:
+    await drain(cast(Processes, fleet), fleet.wait)
+    assert not fleet.members
+    return fleet.story
+
+
+async def test_acceptors_phase_by_phase_then_workers() -> None:
+    fleet = Fleet()
+    fleet.members = [Pretended(fleet, name) for name in ("a0", "a1", "w0")]
+    assert await drained(fleet) == [
+        *("a0 1", "a1 1", "a0 2", "a1 2", "a0 3", "a1 3", "a0 4", "a1 4"),
+        "w0 4",
+    ]
+    assert fleet.waited_s == 0
+
+
+async def test_those_that_do_not_follow_are_killed_in_their_turn() -> None:
+    fleet = Fleet()
+    fleet.members = [Pretended(fleet, "a0", obeys=False), Pretended(fleet, "w0", obeys=False)]
+    assert await drained(fleet) == [
+        "a0 1",
+        "a0 2",
+        "a0 3",
+        "a0 4",
+        "a0 killed",
+        "w0 4",
+        "w0 killed",
+    ]
+    assert fleet.waited_s == sum([*PHASE_LIMITS_S.values(), *END_LIMITS_S.values()])
+
+
+async def test_an_acceptor_that_never_served_is_killed_at_once() -> None:
+    fleet = Fleet()
+    fleet.members = [Pretended(fleet, "a0", ready=False), Pretended(fleet, "w0")]
+    assert await drained(fleet) == ["a0 killed", "w0 4"]
+
+
+def test_all_limits_together_stay_below_twenty_seconds() -> None:
+    assert sum([*PHASE_LIMITS_S.values(), *END_LIMITS_S.values(), KILL_LIMIT_S]) < 20 - 1

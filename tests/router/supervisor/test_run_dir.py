@@ -1,0 +1,44 @@
+"""The run directory: one router at a time, secrets in private and not left behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from router.config import read_snapshot
+from router.supervisor.run_dir import RunDir, RunDirInUse
+from tests.router.supervisor.conftest import config_in
+
+
+def test_the_snapshot_is_private_and_goes_with_the_router(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    run_dir = RunDir.occupy(config)
+    assert read_snapshot(run_dir.snapshot) == config
+    assert run_dir.snapshot.stat().st_mode & 0o777 == 0o600
+    run_dir.vacate()
+    assert not run_dir.snapshot.exists()
+
+
+def test_a_second_router_is_kept_out_and_told_by_whom(tmp_path: Path) -> None:
+    first = RunDir.occupy(config_in(tmp_path))
+    with pytest.raises(RunDirInUse, match=rf"{tmp_path} .*process id {os.getpid()}\b"):
+        RunDir.occupy(config_in(tmp_path))
+    first.vacate()
+    RunDir.occupy(config_in(tmp_path)).vacate()
+
+
+def test_processes_that_outlive_their_router_keep_others_out(tmp_path: Path) -> None:
+    run_dir = RunDir.occupy(config_in(tmp_path))
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", "import signal; signal.pause()"], pass_fds=(run_dir.lock,)
+    )
+    try:
+        run_dir.vacate()
+        with pytest.raises(RunDirInUse):
+            RunDir.occupy(config_in(tmp_path))
+    finally:
+        orphan.kill()
+        orphan.wait()
+    RunDir.occupy(config_in(tmp_path)).vacate()

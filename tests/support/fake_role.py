@@ -1,0 +1,84 @@
+"""A role process that only speaks control messages: what the supervisor's tests start as a command.
+
+    python fake_role.py ROLE BEHAVIOUR JOURNAL --config … --slot … and so on
+
+BEHAVIOUR is "serve", "die" (before Hello), "unready" (Hello, no Ready) or "deaf" (ignores Drain).
+Each message received is a line of JSON in JOURNAL. Every connection it accepts gets its id.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from router.wire.control import Answer, Ask, Beat, Drain, Drained, Hello, Message, Ready
+from router.wire.control_link import ControlLink, beat, connect
+
+COUNTERS = (
+    ("causeway_tcp_connections_total", ("in",), 1),
+    ("causeway_stanzas_in_flight", (), 1),
+)
+
+
+class FakeRole:
+    def __init__(self, role: str, arguments: argparse.Namespace) -> None:
+        self.id = f"{role}{arguments.slot}.{arguments.incarnation}"
+        self.arguments = arguments
+        self.ended = asyncio.Event()
+        self.link: ControlLink | None = None
+
+    def received(self, message: Message) -> None:
+        line = {"id": self.id, "kind": type(message).__name__, **dataclasses.asdict(message)}
+        with self.arguments.journal.open("a") as journal:
+            journal.write(json.dumps(line) + "\n")
+        assert self.link is not None
+        match message:
+            case Ask(request=request):
+                self.link.send(Answer(request, ({"acceptor": self.id, "number": 1},)))
+            case Drain(phase=phase) if self.arguments.behaviour != "deaf":
+                self.link.send(Drained(phase))
+                if phase == 4:
+                    self.link.send(Beat(COUNTERS))
+                    self.ended.set()
+
+    async def run(self) -> None:
+        for listen in self.arguments.listen:
+            sock = socket.socket(fileno=int(listen.rpartition(":")[2]))
+            await asyncio.start_server(self.greet, sock=sock)
+        self.link = await connect(self.arguments.control, self.received, self.ended.set)
+        self.link.send(Hello(self.id, os.getpid()))
+        if self.arguments.behaviour != "unready":
+            self.link.send(Ready())
+        beating = asyncio.create_task(beat(self.link, lambda: COUNTERS))
+        await self.ended.wait()
+        beating.cancel()
+        self.link.close()
+        await asyncio.sleep(0)
+
+    async def greet(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.id.encode())
+        writer.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role")
+    parser.add_argument("behaviour")
+    parser.add_argument("journal", type=Path)
+    for name in ("--config", "--slot", "--incarnation", "--control"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--listen", action="append", default=[])
+    arguments = parser.parse_args()
+    if arguments.behaviour == "die":
+        sys.exit(3)
+    asyncio.run(FakeRole(arguments.role[0], arguments).run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Where each hosted domain is attached right now, and who may attach (XEP-0114).
+
+Every worker knows all attachments; reservations are kept only by the worker that gave them.
+"""
+
+from collections.abc import Collection
+
+from router.wire.frames import StreamId
+from router.wire.shard import shard_of
+
+
+class Attachments:
+    """The attachment of each of the `hosted` domains."""
+
+    def __init__(self, hosted: frozenset[str]) -> None:
+        self._hosted = hosted
+        self._attached: dict[str, StreamId] = {}
+        self._reserved: dict[str, StreamId] = {}
+
+    def is_hosted(self, domain: str) -> bool:
+        """Whether the configuration says that the domain is ours."""
+        return domain in self._hosted
+
+    def stream(self, domain: str) -> StreamId | None:
+        """The stream the domain is served on; None while nobody serves it."""
+        return self._attached.get(domain)
+
+    def reserve(self, domain: str, stream: StreamId) -> bool:
+        """Whether the domain may attach here; if so, nobody else may until it is detached."""
+        taken = self._attached.get(domain) or self._reserved.get(domain)
+        if domain not in self._hosted or taken not in (None, stream):
+            return False
+        self._reserved[domain] = stream
+        return True
+
+    def attach(self, domain: str, stream: StreamId) -> None:
+        """The domain is served on this stream; the latest word counts."""
+        self._attached[domain] = stream
+        self._reserved.pop(domain, None)
+
+    def detach(self, domain: str, stream: StreamId) -> None:
+        """The domain is not served on this stream; on another one it may be."""
+        for table in (self._attached, self._reserved):
+            if table.get(domain) == stream:
+                del table[domain]
+
+    def acceptor_gone(self, acceptor: str) -> None:
+        """Its streams went with it."""
+        for table in (self._attached, self._reserved):
+            for domain in [d for d, stream in table.items() if stream.acceptor == acceptor]:
+                del table[domain]
+
+    def shards_lost(self, shards: Collection[int]) -> None:
+        """The next owner answers, who knows nothing of our reservations."""
+        for domain in [domain for domain in self._reserved if shard_of(domain, domain) in shards]:
+            del self._reserved[domain]

@@ -1,0 +1,118 @@
+"""For each pair from a hosted to a remote domain: the streams it may use, dials, and the backlog.
+
+Owns the tables and the choice among streams. Granting is the acceptors', dialling `routing`'s.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from router.config import Limits
+from router.wire.frames import StreamId
+from router.wire.shard import shard_of
+from router.xmpp.pair import DomainPair
+from workers.backlog import Backlog, Room
+
+
+def _in_order(stream: StreamId) -> tuple[str, int]:
+    return stream.acceptor, stream.number
+
+
+@dataclass(slots=True)
+class PairRoutes:
+    """What one pair has. `granted` maps a stream to whether we opened its connection."""
+
+    backlog: Backlog
+    granted: dict[StreamId, bool] = field(default_factory=dict)
+    in_use: StreamId | None = None
+    dialling: set[str] = field(default_factory=set)
+
+    def stream(self) -> StreamId | None:
+        """The stream new lanes leave on: the one in use until it is revoked, else the lowest.
+
+        One stream at a time (RFC 6120 §10.1); any open one, a peer's bidi stream included, before
+        a new connection (XEP-0288 §1).
+        """
+        if self.in_use is None and self.granted:
+            self.in_use = min(self.granted, key=_in_order)
+        return self.in_use
+
+    def revoke(self, stream: StreamId) -> None:
+        """The stream carries the pair no more."""
+        self.granted.pop(stream, None)
+        if self.in_use == stream:
+            self.in_use = None
+
+    def initiated(self) -> StreamId | None:
+        """The lowest granted stream on a connection that we opened."""
+        ours = [stream for stream, initiated in self.granted.items() if initiated]
+        return min(ours, key=_in_order, default=None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing left to remember."""
+        return not (self.granted or self.dialling or self.backlog)
+
+
+class Pairs:
+    """All pairs of the worker's shards of which there is anything to remember."""
+
+    def __init__(self, limits: Limits, room: Room) -> None:
+        self._limits = limits
+        self._room = room
+        self._pairs: dict[DomainPair, PairRoutes] = {}
+
+    def __iter__(self) -> Iterator[tuple[DomainPair, PairRoutes]]:
+        return iter(list(self._pairs.items()))
+
+    def find(self, pair: DomainPair) -> PairRoutes | None:
+        """What the pair has, if anything."""
+        return self._pairs.get(pair)
+
+    def get(self, pair: DomainPair) -> PairRoutes:
+        """What the pair has; it shall have something afterwards."""
+        routes = self._pairs.get(pair)
+        if routes is None:
+            routes = self._pairs[pair] = PairRoutes(Backlog(self._limits, self._room))
+        return routes
+
+    def forget_if_idle(self, pair: DomainPair) -> None:
+        """Call after anything was taken from the pair."""
+        if (routes := self._pairs.get(pair)) is not None and routes.is_idle:
+            del self._pairs[pair]
+
+    def acceptor_gone(self, acceptor: str) -> None:
+        """Its streams and dials went with it."""
+        for pair, routes in self:
+            for stream in [stream for stream in routes.granted if stream.acceptor == acceptor]:
+                routes.revoke(stream)
+            routes.dialling.discard(acceptor)
+            self.forget_if_idle(pair)
+
+    def shards_lost(self, shards: Collection[int]) -> None:
+        """Forget their pairs; owners send the backlog's runs to the next worker."""
+        for pair in [pair for pair in self._pairs if shard_of(*pair) in shards]:
+            self._pairs.pop(pair).backlog.take_all()
+
+    def expires_s(self) -> float | None:
+        """When the first queued run has waited too long; None when nothing waits."""
+        times = [routes.backlog.expires_s() for routes in self._pairs.values()]
+        return min((time for time in times if time is not None), default=None)
+
+    def rows(self) -> tuple[dict[str, object], ...]:
+        """To show: one row a pair."""
+        return tuple(
+            {
+                "local": pair.sender,
+                "remote": pair.target,
+                "stream": _text(routes.in_use) if routes.in_use is not None else None,
+                "streams": [_text(each) for each in sorted(routes.granted, key=_in_order)],
+                "dialling": sorted(routes.dialling),
+                "backlog_stanzas": routes.backlog.stanzas,
+                "backlog_bytes": routes.backlog.octets,
+            }
+            for pair, routes in self._pairs.items()
+        )
+
+
+def _text(stream: StreamId) -> str:
+    return f"{stream.acceptor}/{stream.number}"

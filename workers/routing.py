@@ -1,0 +1,341 @@
+"""The decisions of one worker: which stream each run of stanzas leaves on, or why on none.
+
+Pure: frames and time come in, frames for acceptors go out; see `Routing._route` first. Owns no
+stanza (the acceptors keep them) and makes no bounce (their owners do). Called by `process`.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+from router.config import Limits
+from router.wire.frames import (
+    Announced,
+    Attach,
+    AttachAnswer,
+    Attached,
+    Data,
+    Detached,
+    Dial,
+    DialFailed,
+    Dialling,
+    Forward,
+    Frame,
+    Granted,
+    Joined,
+    Reject,
+    Revoked,
+    StreamId,
+    Verify,
+    VerifyKey,
+)
+from router.wire.shard import shard_of
+from router.xmpp.errors import StanzaError
+from router.xmpp.pair import DomainPair
+from workers.backlog import Queued, Room
+from workers.hosted import Attachments
+from workers.lanes import Epoch, Lanes
+from workers.pairs import Pairs
+from workers.shards import Early, Shards
+
+_NOT_ATTACHED: Final = StanzaError.of("remote-server-timeout", "not attached")
+_NO_STREAM_IN_TIME: Final = StanzaError.of("remote-server-timeout", "no stream in time")
+_QUEUE_FULL: Final = StanzaError.of("resource-constraint", "too much waits for this domain")
+_NOT_OURS: Final = StanzaError.of("remote-server-not-found", "neither domain is hosted here")
+
+
+class Send(NamedTuple):
+    """A frame, and the acceptor it is for."""
+
+    acceptor: str
+    frame: Frame
+
+
+class Routing:
+    """The tables and rules of one worker. `now` is seconds on the caller's clock.
+
+    What each call returns is to be sent in that order.
+    """
+
+    def __init__(self, hosted: frozenset[str], limits: Limits) -> None:
+        self._attachments = Attachments(hosted)
+        self._room = Room()
+        self._pairs = Pairs(limits, self._room)
+        self._lanes = Lanes()
+        self._shards = Shards(self._room)
+        self._acceptors: frozenset[str] = frozenset()
+        self._version = -1
+        self._deadline: float | None = None
+        self._sends: list[Send] = []
+
+    # --- what happens ---
+
+    def membership(
+        self, version: int, acceptors: Collection[str], owned: Mapping[int, int], now: float
+    ) -> list[Send]:
+        """Who is here, and shard → generation of the shards that are ours.
+
+        An acceptor that is not here any more took its streams, lanes and dials with it.
+        """
+        if version <= self._version:
+            return []
+        self._version = version
+        gone = self._acceptors.difference(acceptors)
+        self._acceptors = frozenset(acceptors)
+        lost = self._shards.membership(version, acceptors, owned)
+        self._pairs.shards_lost(lost)
+        self._lanes.shards_lost(lost)
+        self._attachments.shards_lost(lost)
+        for acceptor in gone:
+            self._shards.acceptor_gone(acceptor)
+            self._pairs.acceptor_gone(acceptor)
+            self._lanes.acceptor_gone(acceptor)
+            self._attachments.acceptor_gone(acceptor)
+        for acceptor in sorted(acceptors):
+            self._send(acceptor, Joined(version))
+        for pair, routes in self._pairs:
+            if routes.backlog and not routes.dialling:
+                self._dial(pair, near=None)
+        self._route_early(now)
+        return self._take_sends()
+
+    def receive(self, source: str, frame: Frame, now: float) -> list[Send]:
+        """A frame came from this acceptor; one that is gone is not heard any more."""
+        if source not in self._acceptors:
+            return []
+        match frame:
+            case Data():
+                self._data(source, frame, now)
+            case Granted():
+                self._granted(source, frame, now)
+            case Revoked():
+                self._revoked(source, frame)
+            case Dialling():
+                if self._owns(frame.pair):
+                    self._pairs.get(frame.pair).dialling.add(source)
+            case DialFailed():
+                self._dial_failed(source, frame)
+            case Verify() | Attach():
+                self._asked(source, frame)
+            case Attached():
+                self._attachments.attach(frame.domain, StreamId(source, frame.stream))
+            case Detached():
+                stream = StreamId(source, frame.stream)
+                self._attachments.detach(frame.domain, stream)
+                self._lanes.end_attachment(stream)
+            case Announced():
+                self._shards.announced(source, frame.version)
+                self._route_early(now)
+        return self._take_sends()
+
+    def deadline(self) -> float | None:
+        """When to call `deadline_passed`; None while nothing waits. Only that call changes it."""
+        return self._deadline
+
+    def deadline_passed(self, now: float) -> list[Send]:
+        """Refuse what has waited too long (RFC 6120 §8.3.3.17)."""
+        for pair, routes in self._pairs:
+            for queued in routes.backlog.take_expired(now):
+                self._reject(queued.source, queued.data, _NO_STREAM_IN_TIME)
+            self._pairs.forget_if_idle(pair)
+        self._deadline = self._pairs.expires_s()
+        return self._take_sends()
+
+    def queue_bytes(self) -> int:
+        """Octets that wait here, for a stream or for announcements."""
+        return self._room.used_bytes
+
+    def rows(self) -> tuple[dict[str, object], ...]:
+        """To show: one row for each pair that has a stream, a dial or a backlog."""
+        return self._pairs.rows()
+
+    # --- stanzas ---
+
+    def _data(self, source: str, data: Data, now: float) -> None:
+        shard = shard_of(*data.pair)
+        if self._shards.generation(shard) != data.generation:
+            return  # not ours, or of an older lease: the owner sends it to whose it is
+        if self._shards.is_routed(shard):
+            self._route(source, data, now)
+        elif not self._shards.wait(shard, Early(source, data)):
+            self._reject(source, data, _QUEUE_FULL)
+
+    def _route(self, source: str, data: Data, now: float) -> None:
+        """Which stream may this run leave on? All of the decision, in order of precedence."""
+        lane = (source, data.lane)
+        epoch = self._epoch(source, data)
+        if epoch is None or epoch.is_over:
+            return  # returned to its owner, who sends it again in a new epoch
+        if epoch.stream is None:
+            if data.egress is not None and not self._carries(data.egress, data.pair):
+                epoch.is_over = True  # that stream's acceptor returns the epoch
+                return
+            stream = data.egress or self._stream(data.pair)
+            if stream is None:
+                self._without_stream(source, data, now)
+                return
+            self._lanes.bind(lane, stream)
+        else:
+            stream = epoch.stream
+        self._forward(source, data, stream)
+
+    def _epoch(self, source: str, data: Data) -> Epoch | None:
+        """The record of the run's epoch, begun if it is new; None for one long replaced."""
+        key = (source, data.lane)
+        epoch = self._lanes.find(key)
+        if epoch is not None and epoch.number >= data.epoch:
+            return epoch if epoch.number == data.epoch else None
+        if epoch is not None and (routes := self._pairs.find(data.pair)) is not None:
+            routes.backlog.discard(source, data.lane)
+        return self._lanes.begin(key, data.pair, data.epoch)
+
+    def _carries(self, stream: StreamId, pair: DomainPair) -> bool:
+        """Whether the pair may leave on this stream now; if so, new lanes follow it."""
+        if self._attachments.is_hosted(pair.target):
+            return self._attachments.stream(pair.target) == stream
+        routes = self._pairs.find(pair)
+        if routes is None or stream not in routes.granted:
+            return False
+        if routes.in_use is None:
+            routes.in_use = stream
+        return True
+
+    def _stream(self, pair: DomainPair) -> StreamId | None:
+        """The stream for lanes of this pair that have none yet."""
+        if self._attachments.is_hosted(pair.target):
+            return self._attachments.stream(pair.target)
+        routes = self._pairs.find(pair)
+        return None if routes is None else routes.stream()
+
+    def _without_stream(self, source: str, data: Data, now: float) -> None:
+        if self._attachments.is_hosted(data.pair.target):
+            self._reject(source, data, _NOT_ATTACHED)
+        elif not self._attachments.is_hosted(data.pair.sender):
+            self._reject(source, data, _NOT_OURS)
+        else:
+            self._queue(source, data, now)
+
+    def _queue(self, source: str, data: Data, now: float) -> None:
+        routes = self._pairs.get(data.pair)
+        if not routes.backlog.append(source, data, now):
+            self._reject(source, data, _QUEUE_FULL)
+            self._pairs.forget_if_idle(data.pair)
+            return
+        if self._deadline is None:
+            self._deadline = routes.backlog.expires_s()
+        if not routes.dialling:
+            self._dial(data.pair, near=source)
+
+    def _route_early(self, now: float) -> None:
+        for source, frame in list(self._shards.take_early()):
+            if isinstance(frame, Data):
+                self._route(source, frame, now)
+            else:
+                self._answer(source, frame)
+
+    # --- streams and dials of a pair ---
+
+    def _granted(self, source: str, frame: Granted, now: float) -> None:
+        if not self._owns(frame.pair):
+            return
+        routes = self._pairs.get(frame.pair)
+        routes.granted[StreamId(source, frame.stream)] = frame.initiated
+        routes.dialling.discard(source)
+        self._route_all(routes.backlog.take_all(), now)
+
+    def _route_all(self, runs: list[Queued], now: float) -> None:
+        for queued in runs:
+            self._route(queued.source, queued.data, now)
+
+    def _revoked(self, source: str, frame: Revoked) -> None:
+        stream = StreamId(source, frame.stream)
+        self._lanes.end(stream, frame.pair)
+        if (routes := self._pairs.find(frame.pair)) is not None:
+            routes.revoke(stream)
+            self._pairs.forget_if_idle(frame.pair)
+
+    def _dial(self, pair: DomainPair, near: str | None) -> None:
+        """Have one acceptor open a stream: the one that has the stanzas, while it is here."""
+        acceptor = near if near in self._acceptors else min(self._acceptors, default=None)
+        if acceptor is not None:
+            self._pairs.get(pair).dialling.add(acceptor)
+            self._send(acceptor, Dial(pair))
+
+    def _dial_failed(self, source: str, frame: DialFailed) -> None:
+        routes = self._pairs.find(frame.pair)
+        if routes is None:
+            return
+        routes.dialling.discard(source)
+        if not routes.dialling:
+            error = StanzaError(frame.condition, frame.type, frame.text)
+            for queued in routes.backlog.take_all():
+                self._reject(queued.source, queued.data, error)
+        self._pairs.forget_if_idle(frame.pair)
+
+    # --- questions ---
+
+    def _asked(self, source: str, frame: Verify | Attach) -> None:
+        domains = frame.pair if isinstance(frame, Verify) else (frame.domain, frame.domain)
+        shard = shard_of(*domains)
+        if self._shards.is_routed(shard):
+            self._answer(source, frame)
+        elif self._shards.generation(shard) is not None:
+            self._shards.wait(shard, Early(source, frame))  # no room: its deadline passes there
+
+    def _answer(self, source: str, frame: Verify | Attach) -> None:
+        if isinstance(frame, Verify):
+            key = VerifyKey(source, frame.request, frame.pair, frame.stream_id, frame.key)
+            self._send(self._verifier(source, frame.pair), key)
+        else:
+            is_free = self._attachments.reserve(frame.domain, StreamId(source, frame.stream))
+            self._send(source, AttachAnswer(frame.request, is_free))
+
+    def _verifier(self, asking: str, pair: DomainPair) -> str:
+        """Who sends the db:verify: where our own connection to the sender domain is, or will be.
+
+        XEP-0220 §2.1.2; XEP-0288 §2.2: never a connection that the peer opened.
+        """
+        routes = self._pairs.find(pair.inverse())
+        if routes is None:
+            return asking
+        if (ours := routes.initiated()) is not None:
+            return ours.acceptor
+        return min(routes.dialling, default=asking)
+
+    # --- what leaves ---
+
+    def _forward(self, source: str, data: Data, stream: StreamId) -> None:
+        frame = Forward(
+            source,
+            data.lane,
+            data.epoch,
+            data.first,
+            data.counts,
+            data.pair,
+            data.generation,
+            stream.number,
+            data.octets,
+        )
+        self._send(stream.acceptor, frame)
+
+    def _reject(self, owner: str, data: Data, error: StanzaError) -> None:
+        frame = Reject(
+            data.lane,
+            data.epoch,
+            data.first,
+            data.counts.total,
+            error.condition,
+            error.type,
+            error.text,
+        )
+        self._send(owner, frame)
+
+    def _send(self, acceptor: str, frame: Frame) -> None:
+        if acceptor in self._acceptors:
+            self._sends.append(Send(acceptor, frame))
+
+    def _take_sends(self) -> list[Send]:
+        sends, self._sends = self._sends, []
+        return sends
+
+    def _owns(self, pair: DomainPair) -> bool:
+        return self._shards.generation(shard_of(*pair)) is not None
