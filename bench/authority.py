@@ -28,6 +28,18 @@ _PURPOSES: Final = {
     "none": [],
 }
 
+_SIGNS_CERTIFICATES: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 Purpose = Literal["server", "client", "both", "none"]
 KeyKind = Literal["ec", "ec224", "ed25519", "rsa1024", "rsa2048"]
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
@@ -48,8 +60,11 @@ class Authority:
         """A new root. Not `critical`: BasicConstraints as some private authorities have them."""
         directory.mkdir(parents=True, exist_ok=True)
         key = _new_key("ec")
-        constraints = [(x509.BasicConstraints(ca=True, path_length=None), critical)]
-        certificate = _sign(_name(name), key, _name(name), key, constraints, _in_days(3650))
+        extensions: list[tuple[x509.ExtensionType, bool]] = [
+            (x509.BasicConstraints(ca=True, path_length=None), critical),
+            (_SIGNS_CERTIFICATES, True),
+        ]
+        certificate = _sign(_name(name), key, _name(name), key, extensions, _in_days(3650))
         authority = cls(directory, certificate, key)
         authority.anchors.write_bytes(_pem(certificate))
         return authority
@@ -72,27 +87,32 @@ class Authority:
         not_before: datetime.datetime | None = None,
         not_after: datetime.datetime | None = None,
         self_signed: bool = False,
+        issuer: tuple[Path, Path] | None = None,
         intermediate: bool = False,
+        intermediate_not_after: datetime.datetime | None = None,
         permitted: Sequence[str] = (),
     ) -> tuple[Path, Path]:
         """Write NAME.crt (leaf first, then any intermediate) and NAME.key; return both paths.
 
         `dns` is (name,) unless given; with no identifier at all there is no subjectAltName, only
-        the CN. `intermediate` puts an authority of P-256 between, whose name constraints permit
-        the domains in `permitted`.
+        the CN. `intermediate` puts an authority between, whose name constraints permit the domains
+        in `permitted`. `issuer`, the files of another certificate, signs in place of the root.
         """
         into = into or self.directory
         into.mkdir(parents=True, exist_ok=True)
         own = _new_key(key)
         extensions = _leaf_extensions((name,) if dns is None else dns, srv, xmpp, eku)
-        issuer, signer, rest = self.certificate.subject, self.key, b""
+        signed_by, signer, rest = self.certificate.subject, self.key, b""
         if self_signed:
-            issuer, signer = _name(name), own
+            signed_by, signer = _name(name), own
+        elif issuer:
+            above, signer = _read(*issuer)
+            signed_by, rest = above.subject, _pem(above)
         elif intermediate:
-            between, signer = self._intermediate(permitted)
-            issuer, rest = between.subject, _pem(between)
+            above, signer = self._intermediate(permitted, intermediate_not_after or _in_days(365))
+            signed_by, rest = above.subject, _pem(above)
         end = not_after or _in_days(90)
-        leaf = _sign(_name(name), own, issuer, signer, extensions, end, not_before)
+        leaf = _sign(_name(name), own, signed_by, signer, extensions, end, not_before)
         certificate_file, key_file = into / f"{name}.crt", into / f"{name}.key"
         certificate_file.write_bytes(_pem(leaf) + rest)
         key_file.touch(mode=0o600)
@@ -105,17 +125,28 @@ class Authority:
         )
         return certificate_file, key_file
 
-    def _intermediate(self, permitted: Sequence[str]) -> tuple[x509.Certificate, PrivateKey]:
+    def _intermediate(
+        self, permitted: Sequence[str], not_after: datetime.datetime
+    ) -> tuple[x509.Certificate, PrivateKey]:
         key = _new_key("ec")
         extensions: list[tuple[x509.ExtensionType, bool]] = [
-            (x509.BasicConstraints(ca=True, path_length=0), True)
+            (x509.BasicConstraints(ca=True, path_length=0), True),
+            (_SIGNS_CERTIFICATES, True),
+            # As the public ones are now: for servers alone.
+            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
         ]
         if permitted:
             names = [x509.DNSName(name) for name in permitted]
             extensions.append((x509.NameConstraints(names, None), True))
         subject = _name("Throw-away intermediate CA")
         issuer = self.certificate.subject
-        return _sign(subject, key, issuer, self.key, extensions, _in_days(365)), key
+        return _sign(subject, key, issuer, self.key, extensions, not_after), key
+
+
+def _read(certificate_file: Path, key_file: Path) -> tuple[x509.Certificate, PrivateKey]:
+    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    assert isinstance(key, PrivateKey)
+    return x509.load_pem_x509_certificate(certificate_file.read_bytes()), key
 
 
 def _leaf_extensions(
@@ -150,6 +181,10 @@ def _sign(
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False
+        )
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)

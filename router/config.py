@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -277,6 +278,13 @@ class Config:
         config = decode(cls, plain, (), refuse)
         assert isinstance(config, cls)
         return config
+
+
+def default_run_dir(config_file: Path, environ: Mapping[str, str]) -> Path:
+    """The directory of the sockets when none is configured: one per user and configuration file."""
+    base = Path(environ.get("XDG_RUNTIME_DIR") or "/tmp")
+    digest = sha256(os.fsencode(config_file.resolve())).hexdigest()[:12]
+    return base / f"causeway-{os.getuid()}-{digest}"
 
 
 def write_snapshot(config: Config, path: Path) -> None:

@@ -11,13 +11,14 @@ import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final, get_args, get_origin
 
-from router.config import ANY_PEER, Address, Config, Domain, Peer
-from router.config_plain import Key, Refuse, decode, field_types, is_written_as_text
+from router.config import ANY_PEER, Address, Config, Domain, Peer, Tls, default_run_dir
+from router.config_plain import Key, Refuse, decode, field_types, is_written_as_text, written
+from router.xmpp import jid
 
 _PREFIX: Final = "CAUSEWAY__"
 _MAX_RUN_DIR_BYTES: Final = 90  # of the 108 of sockaddr_un.sun_path; the rest is the socket's name
@@ -82,20 +83,6 @@ def load(path: Path, environ: Mapping[str, str], *, create_secret: bool = True) 
     return config
 
 
-def written(key: Key) -> str:
-    """The key as TOML writes it, with quotes where it needs them."""
-    return ".".join(
-        part if part.replace("_", "").replace("-", "").isalnum() else f'"{part}"' for part in key
-    )
-
-
-def default_run_dir(config_file: Path, environ: Mapping[str, str]) -> Path:
-    """The directory of the sockets when none is configured: one per user and configuration file."""
-    base = Path(environ.get("XDG_RUNTIME_DIR") or "/tmp")
-    digest = sha256(os.fsencode(config_file.resolve())).hexdigest()[:12]
-    return base / f"causeway-{os.getuid()}-{digest}"
-
-
 def make_run_dir(path: Path) -> None:
     """Creates the directory with mode 0700 unless it is there. Raises ConfigErrors.
 
@@ -109,6 +96,19 @@ def make_run_dir(path: Path) -> None:
         reason = f"cannot be created: {error.strerror}"
     if reason:
         raise ConfigErrors([ConfigProblem(str(path), "processes.run_dir", reason)])
+
+
+def certificate_of(tls: Tls, domain: str) -> tuple[Path, Path] | None:
+    """Where the certificate and key of a hosted domain are: its own, else any that cover it."""
+    name = jid.ascii_domain(domain)
+    flat = ((file, file.with_suffix(".key")) for file in tls.certificates.glob("*.crt"))
+    nested = tls.certificates.glob("*/fullchain.pem")
+    others = (*flat, *((file, file.with_name("privkey.pem")) for file in nested))
+    own = (pair for pair in tls.certificate_files(domain) if pair[0].exists())
+    covering = (
+        pair for pair in others if {name, f"*.{name.partition('.')[2]}"} & _dns_names(pair[0])
+    )
+    return next(chain(own, covering), None)
 
 
 # --- file and environment ------------------------------------------------------------------------
@@ -313,9 +313,9 @@ def _check_certificates(config: Config, refuse: Refuse) -> None:
         refuse(key, f"there is no directory {directory}")
     else:
         for domain in config.hosted:
-            places = config.tls.certificate_files(domain)
-            found = next((pair for pair in places if pair[0].exists()), None)
-            missing = "there is neither " + " nor ".join(str(pair[0]) for pair in places)
+            found = certificate_of(config.tls, domain)
+            own = config.tls.certificate_files(domain)[0][0]
+            missing = f"there is no {own}, nor another certificate that covers it"
             if fault := _pem_fault(*found) if found else missing:
                 refuse(key, f"{domain}: {fault}")
     anchors = config.tls.trust_anchors
@@ -323,8 +323,21 @@ def _check_certificates(config: Config, refuse: Refuse) -> None:
         refuse(("tls", "trust_anchors"), fault)
 
 
+def _dns_names(certificate: Path) -> set[str]:
+    from cryptography.x509 import DNSName, load_pem_x509_certificates
+    from cryptography.x509 import SubjectAlternativeName as Names
+
+    try:
+        leaf = load_pem_x509_certificates(certificate.read_bytes())[0]
+    except (OSError, ValueError):
+        return set()  # no domain's own, so it hinders nobody
+    found = (each.value for each in leaf.extensions if isinstance(each.value, Names))
+    return {name.lower() for each in found for name in each.get_values_for_type(DNSName)}
+
+
 def _pem_fault(certificates: Path, key: Path | None = None) -> str:
     # Only who loads a file needs the library, and it takes longer to import than all the rest.
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509 import load_pem_x509_certificates
 
@@ -338,7 +351,7 @@ def _pem_fault(certificates: Path, key: Path | None = None) -> str:
                 return f"{key} is not the key of {certificates}"
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         return f"{path} is unusable: {error}"
     return ""
 
@@ -360,11 +373,9 @@ def _with_secrets(config: Config, refuse: Refuse) -> Config:
 def _secret_in(path: Path, key: Key, refuse: Refuse) -> str:
     try:
         secret = path.read_text("utf-8").strip()
-    except OSError as error:
-        refuse(key, f"{path} cannot be read: {error.strerror}")
-        return ""
-    except UnicodeDecodeError:
-        refuse(key, f"{path} is not UTF-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        refuse(key, f"{path} cannot be read: {reason}")
         return ""
     if not secret:
         refuse(key, f"{path} is empty")

@@ -81,6 +81,13 @@ def decode(kind: Any, plain: Any, key: Key, refuse: Refuse) -> Any:
     return None if value is _UNUSABLE else value
 
 
+def written(key: Key) -> str:
+    """The key as TOML writes it, with quotes where it needs them."""
+    return ".".join(
+        part if part.replace("_", "").replace("-", "").isalnum() else f'"{part}"' for part in key
+    )
+
+
 def bare(kind: Any) -> Any:
     """The annotation without its checks and without `| None`."""
     if get_origin(kind) is Annotated:

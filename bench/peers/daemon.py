@@ -5,8 +5,9 @@ Called by the modules beside it, one for each server.
 """
 
 import asyncio
+import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,7 +33,8 @@ class Daemon:
 
     It serves once every port accepts and, where the server can say so, `ready_line` is in its log:
     a port may accept before the signal handlers are in place, or belong to another process.
-    Its output goes to `directory`/log. May be started again after `stop`, on the same ports.
+    Its output goes to `directory`/log. `environment` is added to ours. May be started again after
+    `stop`, on the same ports.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Daemon:
         ready_line: str = "",
         start_timeout_s: float = 20,
         stop_timeout_s: float = 10,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.command = tuple(command)
         self.directory = directory
@@ -54,6 +57,7 @@ class Daemon:
         self.ready_line = ready_line
         self.start_timeout_s = start_timeout_s
         self.stop_timeout_s = stop_timeout_s
+        self.environment = dict(environment or {})
         self._process: asyncio.subprocess.Process | None = None
         self._log_start_bytes = 0
 
@@ -83,6 +87,7 @@ class Daemon:
             self._process = await asyncio.create_subprocess_exec(
                 *self.command,
                 cwd=self.directory,
+                env={**os.environ, **self.environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -96,18 +101,18 @@ class Daemon:
                 raise self._error(f"not serving after {self.start_timeout_s} s") from None
             raise
 
-    async def stop(self) -> None:
-        """End the process by SIGTERM; one that is gone already is left alone.
+    async def stop(self) -> int:
+        """End the process by SIGTERM and return its exit code; one that is gone is left alone.
 
         Raises `DaemonError` when SIGKILL was needed, `stop_timeout_s` later.
         """
         process = self._started()
         if process.returncode is not None:
-            return
+            return process.returncode
         process.terminate()
         try:
             async with asyncio.timeout(self.stop_timeout_s):
-                await process.wait()
+                return await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()

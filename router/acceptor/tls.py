@@ -16,7 +16,7 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from router.acceptor.layer import CHUNK_BYTES, RECEIVE_BUFFER, Layer, Transport, Upper
-from router.xmpp.jid import ascii_domain
+from router.xmpp.jid import JidError, ascii_domain, domain
 
 __all__ = ["Alert", "Layer", "TlsError", "TlsLayer", "TlsSession", "TlsUpper", "reason", "refuse"]
 
@@ -44,6 +44,8 @@ class TlsSession:
     cipher: str
     alpn: str
     """The protocol agreed on, or empty."""
+    server_name: str
+    """The domain the initiating side asked for by SNI, as `jid.domain` has it, or empty."""
     chain: tuple[x509.Certificate, ...]
     """The peer's certificates, leaf first, unverified; empty when none came or it is unreadable."""
 
@@ -233,8 +235,16 @@ def _session(connection: SSL.Connection) -> TlsSession:
         version=connection.get_protocol_version_name(),
         cipher=connection.get_cipher_name() or "",
         alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
+        server_name=_server_name(connection),
         chain=_peer_chain(connection),
     )
+
+
+def _server_name(connection: SSL.Connection) -> str:
+    try:
+        return domain((connection.get_servername() or b"").decode("ascii", "replace"))
+    except JidError:
+        return ""
 
 
 def _peer_chain(connection: SSL.Connection) -> tuple[x509.Certificate, ...]:

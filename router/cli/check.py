@@ -14,16 +14,33 @@ from router.cli.options import (
     print_json,
 )
 from router.config import Config
+from router.config_file import certificate_of
 
 
 def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Check the configuration and the certificates; every mistake at once, exit code 2."""
+    """Check the configuration and the certificates.
+
+    Exit code 2: the configuration is wrong, and every mistake is printed. 1: the router would
+    start, but with a certificate that peers will not take.
+    """
     loaded = load_or_exit(config, as_json=as_json, create_secret=False)
     domains = [_domain(loaded, name) for name in loaded.hosted]
+    problems = _certificate_problems(loaded, domains)
     if as_json:
-        print_json({"ok": True, "problems": [], "domains": domains})
-        return
-    typer.echo(f"{config}: ok")
+        shown = [_problem(config, message) for message in problems]
+        print_json({"ok": not problems, "problems": shown, "domains": domains})
+    else:
+        for message in problems:
+            typer.echo(f"{config}: tls.certificates: {message}", err=True)
+        _print_summary(config, loaded, domains, problems)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _print_summary(
+    file: Path, loaded: Config, domains: list[dict[str, Any]], problems: list[str]
+) -> None:
+    typer.echo(f"{file}: {'see above' if problems else 'ok'}")
     for domain in domains:
         typer.echo(_line(domain))
     if loaded.dialback.enabled and not loaded.dialback.secret:
@@ -31,10 +48,25 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
 
 
 def _domain(config: Config, name: str) -> dict[str, Any]:
-    places = config.tls.certificate_files(name)
-    leaf = next(certificate for certificate, _ in places if certificate.exists())
+    files = certificate_of(config.tls, name)
+    assert files, "a configuration that loads has a certificate for each hosted domain"
     attach = config.domains[name].attach
-    return {"domain": name, "attach": attach, "certificate": _certificate(leaf)}
+    return {"domain": name, "attach": attach, "certificate": _certificate(files[0])}
+
+
+def _certificate_problems(config: Config, domains: list[dict[str, Any]]) -> list[str]:
+    from router.acceptor.certificates import CertificateStore
+
+    expired = [
+        f"{each['domain']}: {each['certificate']['file']} has expired"
+        for each in domains
+        if each["certificate"]["days_left"] < 0
+    ]
+    return CertificateStore(config.tls.certificates, config.hosted).problems() + expired
+
+
+def _problem(file: Path, message: str) -> dict[str, str]:
+    return {"file": str(file), "key": "tls.certificates", "message": message}
 
 
 def _certificate(path: Path) -> dict[str, Any]:
@@ -66,8 +98,6 @@ def _line(domain: dict[str, Any]) -> str:
         f"{certificate['expires'][:10]} ({certificate['days_left']} days), "
         f"for {' and '.join(uses) or 'neither server nor client'}"
     )
-    if certificate["days_left"] < 0:
-        text += "; it has expired"
     if not certificate["client_auth"]:
         text += "; some peers will want dialback where we dial"
     return text

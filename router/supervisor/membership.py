@@ -6,6 +6,7 @@ only the dead one's shards move. The supervisor drives it and broadcasts each ne
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final, Self
 
 from router.wire.shard import SHARDS, seat_of
@@ -74,5 +75,9 @@ class Seating:
 
 
 def _owners(seats: tuple[str, ...]) -> tuple[str, ...]:
-    numbers = range(len(seats))
-    return tuple(seats[seat_of(shard, numbers)] for shard in range(SHARDS))
+    return tuple(seats[seat] for seat in _seats_of_shards(len(seats)))
+
+
+@cache
+def _seats_of_shards(seats: int) -> tuple[int, ...]:
+    return tuple(seat_of(shard, range(seats)) for shard in range(SHARDS))

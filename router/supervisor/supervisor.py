@@ -168,7 +168,7 @@ class Supervisor:
             watch.cancel()
             log.info("drain.began")
             close_listeners(self._listeners)
-            await drain(self._processes, self._until)
+            await drain(self._processes, self._until, loop.time)
             log.info("drain.ended")
         finally:
             watch.cancel()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from router.config import Address, Config, Peer
-from router.config_file import ConfigErrors, default_run_dir, load, make_run_dir
+from router.config import Address, Config, Peer, default_run_dir
+from router.config_file import ConfigErrors, certificate_of, load, make_run_dir
 from tests.support.certificate_files import write_certificate
 
 GOOD = """
@@ -330,6 +330,19 @@ def test_certificates_in_a_directory_of_their_own(file: Path) -> None:
     own = file.parent / "other" / "montague.example"
     write_certificate(own / "fullchain.pem", own / "privkey.pem")
     assert loaded(file, GOOD + '[tls]\ncertificates = "other"\n')
+
+
+@pytest.mark.parametrize("name", ["*.example", "montague.example", "*.montague.example"])
+def test_a_certificate_of_another_name_may_cover_the_domain(file: Path, name: str) -> None:
+    own = file.parent / "other"
+    write_certificate(own / "shared.crt", own / "shared.key", names=(name,))
+    (own / "unrelated.crt").write_text("rubbish")
+    text = GOOD + '[tls]\ncertificates = "other"\n'
+    if name == "*.montague.example":
+        assert "nor another certificate that covers it" in problems(file, text)["tls.certificates"]
+    else:
+        pair = certificate_of(loaded(file, text).tls, "montague.example")
+        assert pair == (own / "shared.crt", own / "shared.key")
 
 
 def test_a_missing_directory_of_certificates(file: Path) -> None:

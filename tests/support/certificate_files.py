@@ -15,10 +15,14 @@ def write_certificate(
     certificate: Path,
     key: Path,
     *,
+    names: tuple[str, ...] = (),
     days: int = 30,
     uses: tuple[ObjectIdentifier, ...] = BOTH_USES,
 ) -> None:
-    """A certificate that ends in `days` (negative: has ended) and its key; no `uses`, no EKU."""
+    """A certificate for `names` (default: the file's) that ends in `days`, and its key.
+
+    Negative days: it has ended. No `uses`: it has no extended key usage.
+    """
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, certificate.stem)])
     end = datetime.now(UTC) + timedelta(days=days, hours=1)
@@ -33,6 +37,8 @@ def write_certificate(
     )
     if uses:
         builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+    covered = [x509.DNSName(each) for each in names or (certificate.stem,)]
+    builder = builder.add_extension(x509.SubjectAlternativeName(covered), critical=False)
     signed = builder.sign(private, hashes.SHA256())
     certificate.parent.mkdir(parents=True, exist_ok=True)
     certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))

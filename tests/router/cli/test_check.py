@@ -16,13 +16,13 @@ GOOD = '[domains."montague.example"]\nattach = "component"\nsecret = "s3cr3t"\n'
 def check(
     directory: Path,
     *options: str,
+    names: tuple[str, ...] = (),
     days: int = 30,
     uses: tuple[ObjectIdentifier, ...] = BOTH_USES,
 ) -> Result:
     certs = directory / "certs"
-    write_certificate(
-        certs / "montague.example.crt", certs / "montague.example.key", days=days, uses=uses
-    )
+    own = certs / "montague.example.crt", certs / "montague.example.key"
+    write_certificate(*own, names=names, days=days, uses=uses)
     file = directory / "causeway.toml"
     file.write_text(GOOD)
     return CliRunner().invoke(app, ["check", "--config", str(file), *options])
@@ -31,6 +31,7 @@ def check(
 def test_a_good_configuration(tmp_path: Path) -> None:
     result = check(tmp_path)
     assert result.exit_code == 0
+    assert "causeway.toml: ok\n" in result.output
     assert "montague.example: component, certificate until" in result.output
     assert "(30 days), for server and client\n" in result.output
     assert "will be created" in result.output
@@ -53,7 +54,19 @@ def test_what_the_certificate_is_for(
 
 
 def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
-    assert "it has expired" in check(tmp_path, days=-3).output
+    result = check(tmp_path, days=-3)
+    assert result.exit_code == 1
+    assert "montague.example.crt has expired" in result.output
+    assert "causeway.toml: ok" not in result.output
+
+
+def test_a_certificate_for_another_domain(tmp_path: Path) -> None:
+    result = check(tmp_path, "--json", names=("capulet.example",))
+    assert result.exit_code == 1
+    printed = json.loads(result.output)
+    assert printed["ok"] is False
+    assert [each["key"] for each in printed["problems"]] == ["tls.certificates"]
+    assert "not montague.example" in printed["problems"][0]["message"]
 
 
 def test_as_json(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import cast
 
-from router.supervisor.drain import END_LIMITS_S, KILL_LIMIT_S, PHASE_LIMITS_S, drain
+from router.supervisor.drain import END_LIMITS_S, KILL_LIMIT_S, PHASES_LIMIT_S, drain
 from router.supervisor.processes import Processes
 from router.wire.control import Drain, Message
 
@@ -45,7 +45,7 @@ class Fleet:
 
 
 async def drained(fleet: Fleet) -> list[str]:
-    await drain(cast(Processes, fleet), fleet.wait)
+    await drain(cast(Processes, fleet), fleet.wait, lambda: fleet.waited_s)
     assert not fleet.members
     return fleet.story
 
@@ -72,7 +72,7 @@ async def test_those_that_do_not_follow_are_killed_in_their_turn() -> None:
         "w0 4",
         "w0 killed",
     ]
-    assert fleet.waited_s == sum([*PHASE_LIMITS_S.values(), *END_LIMITS_S.values()])
+    assert fleet.waited_s == sum([PHASES_LIMIT_S, *END_LIMITS_S.values()])
 
 
 async def test_an_acceptor_that_never_served_is_killed_at_once() -> None:
@@ -82,4 +82,4 @@ async def test_an_acceptor_that_never_served_is_killed_at_once() -> None:
 
 
 def test_all_limits_together_stay_below_twenty_seconds() -> None:
-    assert sum([*PHASE_LIMITS_S.values(), *END_LIMITS_S.values(), KILL_LIMIT_S]) < 20 - 1
+    assert sum([PHASES_LIMIT_S, *END_LIMITS_S.values(), KILL_LIMIT_S]) < 20 - 1

@@ -16,9 +16,9 @@ class Seatings(RuleBasedStateMachine):
 
     def change(self, after: Seating) -> None:
         before, self.seating = self.seating, after
-        for shard in range(SHARDS):
-            changed = before.owners[shard] != after.owners[shard]
-            assert after.generations[shard] == before.generations[shard] + changed
+        changed = [a != b for a, b in zip(before.owners, after.owners, strict=True)]
+        rises = zip(after.generations, before.generations, strict=True)
+        assert [new - old for new, old in rises] == changed
 
     @rule()
     def arrive(self) -> None:
@@ -38,9 +38,8 @@ class Seatings(RuleBasedStateMachine):
         before = self.seating
         self.change(before.left(worker))
         self.present.remove(worker)
-        for shard, owner in enumerate(before.owners):
-            if owner != worker:
-                assert self.seating.owners[shard] == owner, "only the dead one's shards move"
+        for owner, now in zip(before.owners, self.seating.owners, strict=True):
+            assert owner in (worker, now), "only the dead one's shards move"
         if worker in before.seats and before.spares:
             heir = before.spares[0]
             assert self.seating.seats[before.seats.index(worker)] == heir

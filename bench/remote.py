@@ -1,0 +1,227 @@
+"""A remote server and a component made of the router's own cores, to load a node from outside.
+
+They send prepared octets as fast as the node takes them and count what comes back without reading
+it, so that the generator costs less than what it measures. For benchmarks only.
+"""
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import Callable
+from typing import Final, cast
+
+from OpenSSL import SSL
+
+from router.acceptor.layer import Layer
+from router.acceptor.plain import PlainLayer
+from router.acceptor.tls import TlsLayer, TlsSession
+from router.xmpp import writer
+from router.xmpp.certificate import NO_CERTIFICATE
+from router.xmpp.events import Event, PairAuthorised, StartTls, StreamClosed
+from router.xmpp.initiating import InitiatingStream
+from router.xmpp.pair import DomainPair
+from router.xmpp.policy import PeerRule, Policy
+from router.xmpp.reader import Limits
+
+CHUNK_BYTES: Final = 65_536
+STANZA_BYTES: Final = 383
+MARK: Final = b"</message>"
+
+
+def chat(sender: str, target: str, size: int = STANZA_BYTES) -> bytes:
+    """A chat message of exactly `size` octets, as clients send them."""
+    head = (
+        f"<message from='romeo@{sender}/orchard' to='juliet@{target}/balcony' type='chat'"
+        " id='ktx72v49'><active xmlns='http://jabber.org/protocol/chatstates'/><body>"
+    )
+    tail = "</body><request xmlns='urn:xmpp:receipts'/></message>"
+    filling = size - len(head) - len(tail)
+    if filling < 0:
+        raise ValueError(f"a message between these domains has at least {size - filling} octets")
+    text = ("But, soft! what light through yonder window breaks? " * (filling // 52 + 1))[:filling]
+    return (head + text + tail).encode()
+
+
+class Load:
+    """One end of the load: sends `total` stanzas when told to, counts those that arrive."""
+
+    def __init__(self) -> None:
+        self.ready = asyncio.Event()
+        self.arrived = 0
+        self.wanted = 0
+        self.complete = asyncio.Event()
+        self.closed: StreamClosed | None = None
+        self._tail = b""
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._layer: Layer | None = None
+
+    def expect(self, total: int) -> None:
+        """Begin to count; `complete` is set once this many have arrived."""
+        self.arrived, self.wanted = 0, total
+        self.complete.clear()
+
+    async def send(self, stanza: bytes, total: int) -> None:
+        """Send the stanza `total` times, as fast as the other side takes it."""
+        per_chunk = max(1, CHUNK_BYTES // len(stanza))
+        chunk = stanza * per_chunk
+        while total > 0:
+            await self._may_write.wait()
+            octets = chunk if total >= per_chunk else stanza * total
+            total -= per_chunk
+            self._write(octets)
+            await asyncio.sleep(0)
+
+    def _write(self, octets: bytes) -> None:
+        if self._layer is None:
+            raise ConnectionError("the connection is gone")
+        self._layer.write(octets)
+
+    def count(self, octets: bytes) -> None:
+        """Stanza ends in these octets, also where one is split between reads."""
+        edge = self._tail + octets[: len(MARK) - 1]
+        self.arrived += octets.count(MARK) + edge.count(MARK)
+        self._tail = octets[-(len(MARK) - 1) :]
+        if self._tail.endswith(MARK) or edge.endswith(MARK):
+            self._tail = b""
+        if self.wanted and self.arrived >= self.wanted:
+            self.complete.set()
+
+    def pause_writing(self) -> None:
+        """The node does not keep up: wait."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._may_write.set()
+
+    def eof_received(self, clean: bool) -> None:
+        """The node ended the connection."""
+        if self._layer is not None:
+            self._layer.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+        self._layer = None
+        self.complete.set()
+
+    def close(self) -> None:
+        """End the connection in order."""
+        if self._layer is not None:
+            self._layer.write(writer.CLOSING_TAG)
+            self._layer.close()
+
+
+class Remote(Load):
+    """A remote server that dials the node, over TLS, by SASL EXTERNAL, with bidi."""
+
+    def __init__(self, pair: DomainPair, context: SSL.Context) -> None:
+        super().__init__()
+        self.pair = pair
+        self._context = context
+        limits = Limits(max_stanza_bytes=262_144, max_depth=64, max_attributes=64)
+        policy = Policy(
+            hosted=frozenset((pair.sender,)),
+            default_domain=pair.sender,
+            secret=b"of no importance",
+            rule=lambda domain: PeerRule(),
+            limits=limits,
+            before_proof=limits,
+        )
+        self._loop = asyncio.get_running_loop()
+        self._core = InitiatingStream(policy, lambda: "", pair, self._loop.time())
+
+    async def connect(self, host: str, port: int) -> None:
+        """Connect and negotiate; returns once stanzas may be sent."""
+        transport, _ = await self._loop.create_connection(asyncio.Protocol, host, port)
+        self._layer = PlainLayer(transport, self)
+        self._act(self._core.open())
+        await self.ready.wait()
+
+    def _act(self, events: list[Event]) -> None:
+        if (octets := self._core.bytes_to_send()) and self._layer is not None:
+            self._layer.write(octets)
+        for event in events:
+            if isinstance(event, StartTls) and self._layer is not None:
+                self._layer.flush()
+                self._layer = TlsLayer(
+                    self._layer.transport,
+                    self._context,
+                    self,
+                    server_side=False,
+                    server_name=self.pair.target,
+                )
+            elif isinstance(event, PairAuthorised) and event.may_send:
+                self.ready.set()
+            elif isinstance(event, StreamClosed):
+                self.closed = event
+                self.ready.set()
+                self.complete.set()
+
+    def tls_established(self, session: TlsSession) -> None:
+        """Whom we talk to is not what is measured here."""
+        self._act(self._core.tls_established(NO_CERTIFICATE, self._loop.time()))
+
+    def tls_failed(self, reason: str) -> None:
+        """Nothing to do but to stop waiting."""
+        self.closed = StreamClosed(None, True, reason)
+        self.ready.set()
+
+    def data_received(self, octets: bytes) -> None:
+        """Negotiate, then count."""
+        if self.ready.is_set():
+            self.count(octets)
+        else:
+            self._act(self._core.receive_bytes(octets, self._loop.time()))
+
+
+class Component(Load):
+    """A component (XEP-0114) attached to the node; `echo` sends everything back."""
+
+    def __init__(self, domain: str, secret: str, reply: bytes = b"") -> None:
+        super().__init__()
+        self._domain = domain
+        self._secret = secret
+        self._reply = reply
+        self._received = b""
+
+    async def connect(self, host: str, port: int) -> None:
+        """Attach; returns once the node has answered the handshake."""
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, host, port)
+        self._layer = PlainLayer(transport, self)
+        self._layer.write(
+            f"<stream:stream xmlns='jabber:component:accept' to='{self._domain}'"
+            " xmlns:stream='http://etherx.jabber.org/streams'>".encode()
+        )
+        await self.ready.wait()
+
+    def data_received(self, octets: bytes) -> None:
+        """Attach, then count."""
+        if self.ready.is_set():
+            before = self.arrived
+            self.count(octets)
+            if self._reply and self.arrived > before:
+                self._write(self._reply * (self.arrived - before))
+            return
+        self._received += octets
+        if b"<handshake/>" in self._received:
+            self.ready.set()
+        elif b" id=" in self._received and not self._received.endswith(b"sent"):
+            quote = self._received.split(b" id=", 1)[1]
+            stream_id = quote[1:].split(quote[:1], 1)[0].decode()
+            digest = hashlib.sha1(f"{stream_id}{self._secret}".encode()).hexdigest()
+            self._received = b""
+            self._write(f"<handshake>{digest}</handshake>".encode())
+
+
+def client_context(crt: str, key: str) -> SSL.Context:
+    """A TLS client that presents a certificate and takes any."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(cast(int, ssl.TLSVersion.TLSv1_2.value))
+    context.use_certificate_chain_file(crt)
+    context.use_privatekey_file(key)
+    return context
+
+
+Progress = Callable[[str], None]

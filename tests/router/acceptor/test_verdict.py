@@ -1,0 +1,355 @@
+"""Which certificate proves which domain, and why not (RFC 6120 §13.7, RFC 9525)."""
+
+import datetime
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from bench.authority import Authority
+from router.acceptor.verdict import TrustAnchorError, Verifier
+from router.xmpp.certificate import NO_CERTIFICATE, Verdict
+
+DOMAIN = "montague.example"
+HOUR = datetime.timedelta(hours=1)
+
+Judge = Callable[..., Verdict]
+
+
+def chain_in(file: Path) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(file.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def judge(authority: Authority) -> Judge:
+    """Issue a certificate so, and ask about a domain."""
+
+    def ask(domain: str = DOMAIN, name: str = DOMAIN, **issued: object) -> Verdict:
+        chain = chain_in(authority.issue(name, **issued)[0])  # type: ignore[arg-type]
+        return Verifier(authority.anchors).evidence(chain).proves(domain)
+
+    return ask
+
+
+# --- names ---
+
+NAMES = [
+    # domain asked about, DNS-IDs, is it covered
+    ("montague.example", ["montague.example"], True),
+    ("MONTAGUE.Example", ["montague.EXAMPLE"], True),
+    ("montague.example", ["montague.example."], True),
+    ("montague.example.", ["montague.example"], True),
+    ("montague.example", ["capulet.example", "montague.example"], True),
+    ("montague.example", ["capulet.example"], False),
+    ("montague.example", ["xmpp.montague.example"], False),
+    ("montague.example", ["example"], False),
+    ("localhost", ["localhost"], True),
+    # §13.7.1.2.1, RFC 9525 §6.3: a wildcard is the whole left-most label, for exactly one label
+    ("a.x.example", ["*.x.example"], True),
+    ("A.x.example", ["*.X.example"], True),
+    ("x.example", ["*.x.example"], False),
+    ("b.a.x.example", ["*.x.example"], False),
+    ("foo.x.example", ["f*.x.example"], False),
+    ("foo.x.example", ["*o.x.example"], False),
+    ("a.b.example", ["a.*.example"], False),
+    ("a.b.example", ["*.*.example"], False),
+    ("a.b.example", ["*"], False),
+    ("b.example", ["*.example"], False),
+    ("a.x.example", ["f**.y.example", "*.x.example"], True),
+    # A-labels (RFC 6125 §6.4)
+    ("bücher.example", ["xn--bcher-kva.example"], True),
+    ("xn--bcher-kva.example", ["XN--BCHER-KVA.example"], True),
+    ("BÜCHER.example", ["xn--bcher-kva.example"], True),
+    ("a.bücher.example", ["*.xn--bcher-kva.example"], True),
+    ("bucher.example", ["xn--bcher-kva.example"], False),
+    # addresses are no domain names, and no name at all is no domain
+    ("192.0.2.1", ["192.0.2.1"], False),
+    ("[2001:db8::1]", ["[2001:db8::1]"], False),
+    ("", ["montague.example"], False),
+    ("a b", ["a b"], False),
+    ("romeo@montague.example", ["montague.example"], False),
+]
+
+
+@pytest.mark.clause("CRT-02", "CRT-03", "CRT-04")
+@pytest.mark.parametrize(("domain", "dns", "covered"), NAMES)
+def test_dns_ids(judge: Judge, domain: str, dns: list[str], covered: bool) -> None:
+    verdict = judge(domain, "names", dns=dns)
+    assert verdict.trusted
+    assert verdict.covers is covered
+
+
+@pytest.mark.clause("CRT-02", "CRT-04")
+@pytest.mark.parametrize(
+    ("domain", "srv", "covered"),
+    [
+        ("montague.example", "_xmpp-server.montague.example", True),
+        ("montague.example", "_XMPP-Server.Montague.example.", True),
+        ("bücher.example", "_xmpp-server.xn--bcher-kva.example", True),
+        ("montague.example", "_xmpp-client.montague.example", False),
+        ("montague.example", "_xmpps-server.montague.example", False),
+        ("montague.example", "_xmpp-server.capulet.example", False),
+        ("montague.example", "montague.example", False),
+        ("montague.example", "_xmpp-server.", False),
+        ("montague.example", "", False),
+    ],
+)
+def test_srv_ids(judge: Judge, domain: str, srv: str, covered: bool) -> None:
+    assert judge(domain, "srv", dns=(), srv=[srv]).covers is covered
+
+
+@pytest.mark.clause("CRT-02", "CRT-04")
+@pytest.mark.parametrize(
+    ("domain", "address", "covered"),
+    [
+        ("montague.example", "montague.example", True),
+        ("montague.example", "Montague.Example.", True),
+        ("bücher.example", "bücher.example", True),
+        ("bücher.example", "xn--bcher-kva.example", True),
+        ("montague.example", "*.example", False),
+        ("montague.example", "romeo@montague.example", False),
+        ("montague.example", "montague.example/orchard", False),
+        ("montague.example", "", False),
+    ],
+)
+def test_xmpp_addresses(judge: Judge, domain: str, address: str, covered: bool) -> None:
+    assert judge(domain, "xmpp", dns=(), xmpp=[address]).covers is covered
+
+
+@pytest.mark.clause("CRT-02")
+def test_any_one_identifier_is_enough(judge: Judge) -> None:
+    others = {"srv": ["_xmpp-server.other.example"], "xmpp": ["another.example"]}
+    for domain in (DOMAIN, "other.example", "another.example"):
+        assert judge(domain, dns=[DOMAIN], **others).valid
+
+
+@pytest.mark.clause("CRT-03")
+def test_the_common_name_is_never_used(judge: Judge) -> None:
+    verdict = judge(DOMAIN, DOMAIN, dns=())
+    assert verdict.trusted
+    assert not verdict.covers
+    assert verdict.reason == "certificate is for no domain, not montague.example"
+
+
+@pytest.mark.clause("CRT-01")
+def test_the_srv_target_is_no_reference_identity(judge: Judge) -> None:
+    verdict = judge(DOMAIN, "xmpp1.montague.example")
+    assert not verdict.covers
+    assert verdict.reason == "certificate is for xmpp1.montague.example, not montague.example"
+
+
+@pytest.mark.clause("CRT-03")
+@pytest.mark.parametrize("kind", ["dns", "srv", "xmpp"])
+def test_a_nul_in_any_name_refuses_the_certificate(judge: Judge, kind: str) -> None:
+    names = {"dns": [DOMAIN], "srv": [], "xmpp": []}
+    names[kind] = [*names[kind], "montague.example\0.evil.example"]
+    verdict = judge(DOMAIN, "nul", **names)
+    assert not verdict.trusted
+    assert not verdict.covers
+    assert "NUL" in verdict.reason
+
+
+def test_a_strangers_names_are_harmless_to_print(judge: Judge) -> None:
+    verdict = judge(DOMAIN, "shown", dns=["evil\n\x1b[2J.example", *(f"n{i}" for i in range(9))])
+    assert verdict.reason.isprintable()
+    assert len(verdict.reason) < 300
+
+
+# --- trust ---
+
+
+@pytest.mark.clause("CRT-05")
+@pytest.mark.parametrize("intermediate", [False, True])
+def test_a_chain_to_the_anchor_is_trusted(judge: Judge, intermediate: bool) -> None:
+    verdict = judge(intermediate=intermediate)
+    assert verdict.valid
+    assert verdict.not_after is not None
+    assert verdict.not_after > time.time()
+    assert verdict.reason.startswith("certificate is valid until 20")
+
+
+@pytest.mark.clause("CRT-06")
+@pytest.mark.parametrize(
+    ("eku", "trusted"), [("server", True), ("both", True), ("none", True), ("client", False)]
+)
+def test_a_server_proves_itself_as_a_server(judge: Judge, eku: str, trusted: bool) -> None:
+    assert judge(eku=eku).trusted is trusted
+
+
+@pytest.mark.clause("CRT-05")
+def test_self_signed(judge: Judge) -> None:
+    verdict = judge(self_signed=True)
+    assert (verdict.trusted, verdict.covers) == (False, True)
+    assert verdict.reason == "self-signed"
+
+
+@pytest.mark.clause("CRT-05")
+def test_an_unknown_authority(judge: Judge, authority: Authority, tmp_path: Path) -> None:
+    stranger = Authority.make(tmp_path, "Another CA")
+    chain = chain_in(stranger.issue(DOMAIN)[0])
+    verdict = Verifier(authority.anchors).evidence(chain).proves(DOMAIN)
+    assert not verdict.trusted
+    assert verdict.reason == "signed by an unknown authority"
+
+
+@pytest.mark.clause("CRT-05")
+def test_an_authority_of_the_same_name_is_not_ours(authority: Authority, tmp_path: Path) -> None:
+    chain = chain_in(Authority.make(tmp_path).issue(DOMAIN)[0])
+    verdict = Verifier(authority.anchors).evidence(chain).proves(DOMAIN)
+    assert not verdict.trusted
+    assert "chain is not valid" in verdict.reason
+
+
+@pytest.mark.clause("CRT-05")
+def test_private_anchors_replace_the_public_ones(authority: Authority) -> None:
+    chain = chain_in(authority.issue(DOMAIN)[0])
+    assert not Verifier("system").evidence(chain).proves(DOMAIN).trusted
+
+
+@pytest.fixture
+def as_system(monkeypatch: pytest.MonkeyPatch) -> Callable[[Authority], Verifier]:
+    """A verifier whose system store holds this authority alone."""
+
+    def verifier(authority: Authority) -> Verifier:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.anchors))
+        monkeypatch.setenv("SSL_CERT_DIR", str(authority.directory / "none"))
+        return Verifier("system")
+
+    return verifier
+
+
+@pytest.mark.clause("CRT-05", "CRT-06")
+def test_public_authorities_issue_for_servers_only(
+    authority: Authority, as_system: Callable[[Authority], Verifier]
+) -> None:
+    chain = chain_in(authority.issue(DOMAIN, intermediate=True, eku="server")[0])
+    assert as_system(authority).evidence(chain).proves(DOMAIN).valid
+
+
+@pytest.mark.clause("CRT-05")
+def test_public_authorities_follow_the_rules_of_the_web(
+    tmp_path: Path, as_system: Callable[[Authority], Verifier]
+) -> None:
+    authority = Authority.make(tmp_path, critical=False)
+    chain = chain_in(authority.issue(DOMAIN)[0])
+    assert not as_system(authority).evidence(chain).proves(DOMAIN).trusted
+
+
+def test_a_system_without_anchors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    with pytest.raises(TrustAnchorError, match="ca-certificates"):
+        Verifier("system")
+
+
+@pytest.mark.clause("CRT-05")
+def test_a_missing_intermediate(authority: Authority) -> None:
+    chain = chain_in(authority.issue(DOMAIN, intermediate=True)[0])
+    verifier = Verifier(authority.anchors)
+    assert not verifier.evidence(chain[:1]).proves(DOMAIN).trusted
+    # and the failure is not remembered against the same leaf with its intermediate
+    assert verifier.evidence(chain).proves(DOMAIN).trusted
+
+
+def test_a_private_authority_without_critical_constraints(tmp_path: Path) -> None:
+    authority = Authority.make(tmp_path, critical=False)
+    chain = chain_in(authority.issue(DOMAIN, intermediate=True)[0])
+    assert Verifier(authority.anchors).evidence(chain).proves(DOMAIN).valid
+
+
+def test_a_pinned_leaf_is_trusted_and_issues_nothing(authority: Authority, tmp_path: Path) -> None:
+    file, _ = authority.issue(DOMAIN, self_signed=True)
+    assert Verifier(file).evidence(chain_in(file)).proves(DOMAIN).valid
+    other = chain_in(authority.issue("capulet.example", self_signed=True)[0])
+    assert not Verifier(file).evidence(other).proves("capulet.example").trusted
+
+
+@pytest.mark.clause("CRT-05")
+def test_a_leaf_is_no_authority(authority: Authority) -> None:
+    chain = chain_in(authority.issue(DOMAIN, issuer=authority.issue("leaf.example"))[0])
+    assert len(chain) == 2
+    assert not Verifier(authority.anchors).evidence(chain).proves(DOMAIN).trusted
+
+
+@pytest.mark.clause("CRT-05")
+def test_name_constraints_bind_every_kind_of_name(judge: Judge) -> None:
+    beneath = {"intermediate": True, "permitted": ["capulet.example"]}
+    assert judge("capulet.example", dns=["capulet.example"], **beneath).valid
+    assert not judge(DOMAIN, dns=[DOMAIN], **beneath).trusted
+    for kind, name in (("xmpp", DOMAIN), ("srv", f"_xmpp-server.{DOMAIN}")):
+        assert not judge(DOMAIN, dns=["capulet.example"], **{kind: [name]}, **beneath).valid
+
+
+@pytest.mark.clause("CRT-05")
+@pytest.mark.parametrize(
+    ("key", "trusted"),
+    [("rsa1024", False), ("rsa2048", True), ("ec224", False), ("ec", True), ("ed25519", True)],
+)
+def test_key_sizes(judge: Judge, key: str, trusted: bool) -> None:
+    verdict = judge(key=key)
+    assert verdict.trusted is trusted
+    assert trusted or "key is too small" in verdict.reason
+
+
+# --- time ---
+
+
+@pytest.mark.clause("CRT-05")
+def test_not_yet_valid(judge: Judge) -> None:
+    start = datetime.datetime.now(datetime.UTC) + HOUR
+    verdict = judge(not_before=start)
+    assert not verdict.trusted
+    assert verdict.reason.startswith("certificate is not valid before 20")
+
+
+@pytest.mark.clause("SAS-08", "DBK-08", "CRT-05")
+def test_the_verdict_is_of_the_moment_of_asking(authority: Authority) -> None:
+    now = time.time()
+    end = datetime.datetime.fromtimestamp(int(now), datetime.UTC) + HOUR
+    evidence = Verifier(authority.anchors, clock=lambda: now).evidence(
+        chain_in(authority.issue(DOMAIN, not_after=end)[0])
+    )
+    assert evidence.proves(DOMAIN).valid
+    now = end.timestamp() + 1
+    verdict = evidence.proves(DOMAIN)
+    assert not verdict.trusted
+    assert verdict.reason == f"certificate expired on {end:%Y-%m-%d}"
+    assert verdict.not_after == end.timestamp()
+
+
+@pytest.mark.clause("SAS-08", "DBK-08")
+def test_an_authority_that_expires_ends_what_was_remembered(authority: Authority) -> None:
+    now = time.time()
+    end = datetime.datetime.fromtimestamp(int(now), datetime.UTC) + HOUR / 60
+    chain = chain_in(authority.issue(DOMAIN, intermediate=True, intermediate_not_after=end)[0])
+    evidence = Verifier(authority.anchors, clock=lambda: now).evidence(chain)
+    now = end.timestamp() - 1
+    assert evidence.proves(DOMAIN).valid
+    now = end.timestamp() + 1
+    verdict = evidence.proves(DOMAIN)
+    assert not verdict.trusted
+    assert "chain is not valid" in verdict.reason
+
+
+# --- nothing there ---
+
+
+def test_no_certificate(authority: Authority) -> None:
+    evidence = Verifier(authority.anchors).evidence(())
+    assert evidence is NO_CERTIFICATE
+    assert evidence.proves(DOMAIN) == Verdict(False, False, "no certificate")
+
+
+def test_unusable_anchors_name_their_file(tmp_path: Path) -> None:
+    missing, rubbish = tmp_path / "missing.pem", tmp_path / "rubbish.pem"
+    rubbish.write_text("not a certificate")
+    for file in (missing, rubbish):
+        with pytest.raises(TrustAnchorError, match=file.name):
+            Verifier(file)

@@ -1,0 +1,52 @@
+"""Asking over a Unix socket, and nobody there."""
+
+import socketserver
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from router.cli.admin import NotRunning, get, get_json
+
+ANSWERS = {
+    "/ok": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[1,2]",
+    "/no": b"HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nwhy\n",
+    "/garbage": b"SSH-2.0-other\r\n",
+}
+
+
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        path = self.rfile.readline().split()[1].decode()
+        self.wfile.write(ANSWERS[path])
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Iterator[Path]:
+    with socketserver.UnixStreamServer(str(tmp_path / "admin.sock"), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield tmp_path
+        server.shutdown()
+        thread.join()
+
+
+def test_status_and_body(run_dir: Path) -> None:
+    assert get(run_dir, "/no") == (503, b"why\n")
+
+
+def test_json(run_dir: Path) -> None:
+    assert get_json(run_dir, "/ok") == [1, 2]
+    with pytest.raises(NotRunning, match="503"):
+        get_json(run_dir, "/no")
+
+
+def test_something_else_answers(run_dir: Path) -> None:
+    with pytest.raises(NotRunning, match="no router answers"):
+        get(run_dir, "/garbage")
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    with pytest.raises(NotRunning, match="nobody listens"):
+        get(tmp_path, "/ready")

@@ -1,0 +1,124 @@
+"""The endpoints, on TCP and on the admin socket, over a node that is only pretended."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from router.config import Address
+from router.http.app import application, served
+from router.http.status_page import ProcessView
+from router.metrics import Ledger
+from router.supervisor.listeners import bound_address, open_exclusive
+
+
+class PretendedNode:
+    reasons: tuple[str, ...] = ()
+
+    def not_ready(self) -> Sequence[str]:
+        return self.reasons
+
+    def listeners(self) -> Mapping[str, Sequence[str]]:
+        return {"s2s": ["127.0.0.1:5269"]}
+
+    def processes(self) -> Sequence[ProcessView]:
+        return []
+
+    async def streams(self) -> Sequence[Mapping[str, object]]:
+        return [{"remote": "capulet.example", "pairs": ("a to b",)}]
+
+    def totals(self) -> Mapping[str, Mapping[tuple[str, ...], float]]:
+        return Ledger().totals()
+
+
+@pytest.fixture
+def node() -> PretendedNode:
+    return PretendedNode()
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Path:
+    return tmp_path / "admin.sock"
+
+
+@pytest.fixture(params=["tcp", "unix"])
+async def client(
+    request: pytest.FixtureRequest, node: PretendedNode, admin: Path
+) -> AsyncIterator[aiohttp.ClientSession]:
+    async with AsyncExitStack() as stack:
+        http = stack.enter_context(open_exclusive("http", Address("127.0.0.1", 0)))
+        address = bound_address(http)
+        await stack.enter_async_context(served(application(node, str(address)), http, admin))
+        if request.param == "tcp":
+            session = aiohttp.ClientSession(f"http://{address}")
+        else:
+            connector = aiohttp.UnixConnector(str(admin))
+            session = aiohttp.ClientSession("http://localhost", connector=connector)
+        yield await stack.enter_async_context(session)
+
+
+async def test_live(client: aiohttp.ClientSession) -> None:
+    async with client.get("/live") as answer:
+        assert answer.status == 200
+
+
+async def test_ready_and_why_not(client: aiohttp.ClientSession, node: PretendedNode) -> None:
+    async with client.get("/ready") as answer:
+        assert answer.status == 200
+    node.reasons = ("acceptor 0 is not up", "no worker is up")
+    async with client.get("/ready") as answer:
+        assert answer.status == 503
+        assert (await answer.text()).splitlines() == list(node.reasons)
+
+
+async def test_metrics_in_the_format_asked_for(client: aiohttp.ClientSession) -> None:
+    async with client.get("/metrics") as answer:
+        assert answer.content_type == "text/plain"
+        assert "causeway_bidi_reuse_total 0.0" in await answer.text()
+    openmetrics = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    async with client.get("/metrics", headers=openmetrics) as answer:
+        assert answer.content_type == "application/openmetrics-text"
+        assert (await answer.text()).endswith("# EOF\n")
+
+
+async def test_streams(client: aiohttp.ClientSession) -> None:
+    async with client.get("/api/streams") as answer:
+        assert await answer.json() == [{"remote": "capulet.example", "pairs": ["a to b"]}]
+
+
+async def test_listeners_with_http_itself(client: aiohttp.ClientSession) -> None:
+    async with client.get("/api/listeners") as answer:
+        listeners = await answer.json()
+    assert listeners["s2s"] == ["127.0.0.1:5269"]
+    (http,) = listeners["http"]
+    async with aiohttp.request("GET", f"http://{http}/live") as answer:
+        assert answer.status == 200
+
+
+async def test_the_page_runs_nothing_and_says_nothing_of_its_making(
+    client: aiohttp.ClientSession,
+) -> None:
+    async with client.get("/") as answer:
+        assert answer.content_type == "text/html"
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert answer.headers["Server"] == "causeway"
+
+
+async def test_it_is_read_only(client: aiohttp.ClientSession) -> None:
+    async with client.post("/api/streams") as answer:
+        assert answer.status == 405
+
+
+async def test_the_admin_socket_is_private(client: aiohttp.ClientSession, admin: Path) -> None:
+    assert admin.stat().st_mode & 0o777 == 0o600
+
+
+async def test_requests_are_not_logged(
+    client: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "aiohttp")
+    async with client.get("/live"):
+        assert not [r for r in caplog.records if r.name.startswith("aiohttp")]

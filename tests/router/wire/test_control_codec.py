@@ -1,0 +1,80 @@
+"""Control messages on the wire: a published format; hostile octets are one error."""
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.wire import control
+from router.wire.control import (
+    Answer,
+    Ask,
+    Beat,
+    Drain,
+    Drained,
+    Hello,
+    Membership,
+    Message,
+    Ready,
+)
+from router.wire.control_codec import BadMessage, decode, encode
+
+GOLDEN = [
+    (Hello("a0.3", 77), "940101a461302e334d"),
+    (Ready(), "920102"),
+    (Beat((("n", ("in",), 2.5),)), "9301039193a16e91a2696ecb4004000000000000"),
+    (Answer(5, ({"a": 1, "b": ("x", None)},)), "950104059182a16101a16292a178c0c2"),
+    (Drained(2), "93010502"),
+    (
+        Membership(9, (("a0.1", "ipc:///r/a0.1.bus"),), ("w0.1", ""), (1, 0)),
+        "960114099192a461302e31b16970633a2f2f2f722f61302e312e62757392a477302e31a0920100",
+    ),
+    (Ask(5, "streams"), "9401" + "1505a773747265616d73"),
+    (Drain(4), "93011604"),
+]
+
+
+@pytest.mark.parametrize(("message", "octets"), GOLDEN, ids=lambda value: type(value).__name__)
+def test_golden_bytes(message: Message, octets: str) -> None:
+    assert encode(message).hex() == octets
+    assert decode(bytes.fromhex(octets)) == message
+
+
+def test_every_message_has_golden_bytes() -> None:
+    kinds = {
+        cls
+        for cls in vars(control).values()
+        if isinstance(cls, type) and issubclass(cls, Message) and cls is not Message
+    }
+    assert {type(message) for message, _ in GOLDEN} == kinds
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [2, 2],
+        [1, 99],
+        [1],
+        [1, 1, "a0.1"],
+        [1, 1, "a0.1", "77"],
+        [1, 1, "a0.1", True],
+        [1, 2, "too much"],
+        [1, 22, 1.0],
+        [1, 3, [["n", ["in"]]]],
+        [1, [2], 1],
+        {"a": 1},
+    ],
+    ids=str,
+)
+def test_what_is_not_a_message_is_bad(values: object) -> None:
+    with pytest.raises(BadMessage):
+        decode(msgpack.packb(values))
+
+
+@given(st.binary(max_size=64))
+def test_any_octets_are_a_message_or_bad(octets: bytes) -> None:
+    try:
+        message = decode(octets)
+    except BadMessage:
+        return
+    assert decode(encode(message)) == message

@@ -1,0 +1,156 @@
+"""The published form of every frame, byte for byte, and what is refused."""
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.wire import frames
+from router.wire.codec import BadFrame, decode, encode
+from router.wire.frames import (
+    Announced,
+    Attach,
+    AttachAnswer,
+    Attached,
+    Data,
+    Detached,
+    Dial,
+    DialFailed,
+    Dialling,
+    Ended,
+    Forward,
+    Frame,
+    Granted,
+    Joined,
+    Progress,
+    Reject,
+    Returned,
+    Revoked,
+    StreamId,
+    Verified,
+    Verify,
+    VerifyKey,
+)
+from router.xmpp.pair import DomainPair
+from router.xmpp.stanza import Counts
+
+PAIR = DomainPair("a.example", "b.example")
+PAIR_OCTETS = b"\x92\xa9a.example\xa9b.example"
+
+GOLDEN = [
+    (
+        Data(7, 2, 70000, Counts(1, 2, 3), PAIR, 4, StreamId("a1.2", 9), b"<iq/>"),
+        b"\x99\x01\x01\x07\x02\xce\x00\x01\x11p\x93\x01\x02\x03"
+        + PAIR_OCTETS
+        + b"\x04\x92\xa4a1.2\x09",
+    ),
+    (
+        Data(7, 1, 1, Counts(1, 0, 0), PAIR, 4, None, b"<message/>"),
+        b"\x99\x01\x01\x07\x01\x01\x93\x01\x00\x00" + PAIR_OCTETS + b"\x04\xc0",
+    ),
+    (Granted(9, PAIR, True), b"\x95\x01\x02\x09" + PAIR_OCTETS + b"\xc3"),
+    (Revoked(9, PAIR), b"\x94\x01\x03\x09" + PAIR_OCTETS),
+    (Dialling(PAIR), b"\x93\x01\x04" + PAIR_OCTETS),
+    (
+        DialFailed(PAIR, "remote-server-not-found", "cancel", "no SRV"),
+        b"\x96\x01\x05" + PAIR_OCTETS + b"\xb7remote-server-not-found\xa6cancel\xa6no SRV",
+    ),
+    (Verify(5, PAIR, "s1", "k1"), b"\x96\x01\x06\x05" + PAIR_OCTETS + b"\xa2s1\xa2k1"),
+    (Attach(6, "a.example", 9), b"\x95\x01\x07\x06\xa9a.example\x09"),
+    (Attached("a.example", 9), b"\x94\x01\x08\xa9a.example\x09"),
+    (Detached("a.example", 9), b"\x94\x01\x09\xa9a.example\x09"),
+    (Announced(300), b"\x93\x01\x0a\xcd\x01\x2c"),
+    (
+        Forward("a0.1", 7, 2, 70000, Counts(1, 2, 3), PAIR, 4, 9, b"<iq/>"),
+        b"\x9a\x01\x14\xa4a0.1\x07\x02\xce\x00\x01\x11p\x93\x01\x02\x03"
+        + PAIR_OCTETS
+        + b"\x04\x09",
+    ),
+    (
+        Reject(7, 2, 70000, 6, "resource-constraint", "wait", ""),
+        b"\x99\x01\x15\x07\x02\xce\x00\x01\x11p\x06\xb3resource-constraint\xa4wait\xa0",
+    ),
+    (Dial(PAIR), b"\x93\x01\x16" + PAIR_OCTETS),
+    (
+        VerifyKey("a0.1", 5, PAIR, "s1", "k1"),
+        b"\x97\x01\x17\xa4a0.1\x05" + PAIR_OCTETS + b"\xa2s1\xa2k1",
+    ),
+    (AttachAnswer(6, False), b"\x94\x01\x18\x06\xc2"),
+    (Joined(300), b"\x93\x01\x19\xcd\x01\x2c"),
+    (Progress(7, 2, 9, 12, 10, "tcp"), b"\x98\x01\x1e\x07\x02\x09\x0c\x0a\xa3tcp"),
+    (Returned(7, 2, 11, 12), b"\x96\x01\x1f\x07\x02\x0b\x0c"),
+    (Verified(5, "valid"), b"\x94\x01\x20\x05\xa5valid"),
+    (Ended(7), b"\x93\x01\x21\x07"),
+]
+
+
+def parts(frame: Frame, control: bytes) -> list[bytes]:
+    return [control] if frame.OCTETS is None else [control, getattr(frame, frame.OCTETS)]
+
+
+@pytest.mark.parametrize(("frame", "control"), GOLDEN, ids=lambda value: type(value).__name__)
+def test_the_published_bytes(frame, control):
+    assert encode(frame) == parts(frame, control)
+    assert decode(parts(frame, control)) == frame
+
+
+def test_every_kind_has_golden_bytes_and_a_number_of_its_own():
+    kinds = [
+        cls
+        for cls in vars(frames).values()
+        if isinstance(cls, type) and issubclass(cls, Frame) and cls is not Frame
+    ]
+    assert {type(frame) for frame, _ in GOLDEN} == set(kinds)
+    assert len({cls.KIND for cls in kinds}) == len(kinds)
+
+
+@pytest.mark.parametrize(("frame", "control"), GOLDEN, ids=lambda value: type(value).__name__)
+def test_a_field_short_a_field_more_or_cut_off_is_refused(frame, control):
+    octets = parts(frame, control)[1:]
+    fields = msgpack.unpackb(control)
+    bad = [msgpack.packb(fields[:-1]), msgpack.packb([*fields, 1]), control[:-1], control + b"\x00"]
+    for each in bad:
+        with pytest.raises(BadFrame):
+            decode([each, *octets])
+
+
+@pytest.mark.parametrize(("frame", "control"), GOLDEN, ids=lambda value: type(value).__name__)
+def test_a_part_too_many_or_too_few_is_refused(frame, control):
+    good = parts(frame, control)
+    with pytest.raises(BadFrame):
+        decode([*good, b""])
+    with pytest.raises(BadFrame):
+        decode(good[:-1])
+
+
+@pytest.mark.parametrize(("frame", "control"), GOLDEN, ids=lambda value: type(value).__name__)
+def test_a_field_of_another_type_is_refused(frame, control):
+    fields = msgpack.unpackb(control)
+    for place in range(2, len(fields)):
+        for wrong in (1.5, {}, [[]]):
+            changed = [*fields[:place], wrong, *fields[place + 1 :]]
+            with pytest.raises(BadFrame):
+                decode([msgpack.packb(changed), *parts(frame, control)[1:]])
+
+
+def test_another_version_and_an_unknown_kind_are_refused():
+    with pytest.raises(BadFrame, match="version 2"):
+        decode([msgpack.packb([2, Ended.KIND, 7])])
+    with pytest.raises(BadFrame):
+        decode([msgpack.packb([1, 255, 7])])
+
+
+def test_numbers_are_not_truth_values():
+    with pytest.raises(BadFrame):
+        decode([msgpack.packb([1, Ended.KIND, True])])
+    with pytest.raises(BadFrame):
+        decode([msgpack.packb([1, AttachAnswer.KIND, 6, 1])])
+
+
+@given(st.lists(st.binary(max_size=64), max_size=3))
+def test_any_octets_are_a_frame_or_refused(message):
+    try:
+        frame = decode(message)
+    except BadFrame:
+        return
+    assert decode(encode(frame)) == frame
