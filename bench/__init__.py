@@ -1,1 +1,8 @@
-"""Measurements, demonstrations, and the real servers they run against. Never imported by the router."""
+"""Measurements, the demo, and the real servers they run against. The router never imports it.
+
+commands     the verbs of `causeway bench`; `result` keeps what they measure
+core         each stage of a stanza alone
+throughput   a whole node under load from `remote`, which is made of the router's own cores
+demo         `causeway demo`, with slixmpp components driven by `traffic`
+peers        a real Causeway and a real Prosody on loopback; `authority` makes their certificates
+"""

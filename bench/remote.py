@@ -7,8 +7,7 @@ it, so that the generator costs less than what it measures. For benchmarks only.
 import asyncio
 import hashlib
 import ssl
-from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from OpenSSL import SSL
 
@@ -218,10 +217,7 @@ class Component(Load):
 def client_context(crt: str, key: str) -> SSL.Context:
     """A TLS client that presents a certificate and takes any."""
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_min_proto_version(cast(int, ssl.TLSVersion.TLSv1_2.value))
+    context.set_min_proto_version(ssl.TLSVersion.TLSv1_2.value)
     context.use_certificate_chain_file(crt)
     context.use_privatekey_file(key)
     return context
-
-
-Progress = Callable[[str], None]

@@ -5,10 +5,9 @@ the stanzas handed over. The generator's own share of a core is reported beside 
 """
 
 import asyncio
-import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -115,9 +114,7 @@ async def _mode(
             ends[0].expect, ends[0].complete, lambda: component.send(outward, stanzas), stanzas
         )
     elif mode == "echo":
-        await _run(
-            ends[0].expect, ends[0].complete, lambda: ends[0].send(inward, stanzas), stanzas
-        )
+        await _run(ends[0].expect, ends[0].complete, lambda: ends[0].send(inward, stanzas), stanzas)
     else:
         share = stanzas // len(ends)
 
@@ -139,7 +136,7 @@ async def _mode(
 async def _run(
     expect: Callable[[int], None],
     complete: asyncio.Event,
-    send: Callable[[], "asyncio.Future[None]"],
+    send: Callable[[], Awaitable[None]],
     total: int,
 ) -> None:
     expect(total)
@@ -151,23 +148,3 @@ async def _run(
 def as_rows(results: list[Result]) -> list[dict[str, object]]:
     """Plain values for JSON."""
     return [{**asdict(result), "per_second": result.per_second} for result in results]
-
-
-def main() -> None:
-    """A run by hand, without the command."""
-    import uvloop
-
-    uvloop.run(
-        measure(
-            stanzas=int(os.environ.get("STANZAS", "50000")),
-            modes=MODES,
-            rounds=1,
-            workers=1,
-            acceptors=1,
-            say=print,
-        )
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -326,7 +326,11 @@ class Acceptor:
                 for pair in core.grants.send:
                     if shard_of(*pair) in shards:
                         yield Granted(connection.number, pair, connection.direction == "out")
-            elif core.is_attaching() and shard_of(core.domain, core.domain) in shards:
+            elif (
+                isinstance(core, ComponentStream)
+                and core.is_attaching()
+                and shard_of(core.domain, core.domain) in shards
+            ):
                 yield frames.Attach(connection.number, core.domain, connection.number)
         yield from self._dialer.announcements(shards)
         yield from self._verifications.announcements(shards)
@@ -375,8 +379,9 @@ class Acceptor:
 def _names(connection: Connection) -> dict[str, object]:
     """What a log line says about a stream."""
     core = connection.core
+    domains: dict[str, object] = {}
     if isinstance(core, ComponentStream):
         domains = {"domain": core.domain}
-    else:
+    elif isinstance(core, ServerStream):
         domains = {"local": core.local, "remote": core.remote}
     return {"stream": connection.number, "direction": connection.direction, **domains}

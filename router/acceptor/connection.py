@@ -11,7 +11,7 @@ from typing import Protocol
 
 from OpenSSL import SSL
 
-from router.acceptor.layer import Layer
+from router.acceptor.layer import Layer, Transport
 from router.acceptor.plain import PlainLayer
 from router.acceptor.tls import TlsLayer, TlsSession
 from router.wire.egress import Outlet
@@ -101,7 +101,7 @@ class Connection:
         self._send_due()
         self._arm()
 
-    def _begin_tls(self, transport: asyncio.Transport) -> None:
+    def _begin_tls(self, transport: Transport) -> None:
         if self._tls_context is None:
             raise MisuseError("this leg has no TLS")
         before = 0

@@ -24,6 +24,7 @@ from router.xmpp.pair import DomainPair
 log = structlog.get_logger()
 
 _VERIFY_IDLE_S = 30.0
+_CONNECT_S = 10.0  # per target, all its addresses together
 
 
 @dataclass(slots=True)
@@ -168,7 +169,7 @@ class Dialer:
         connection = self._new_connection(dial.pair, target)
         ended = dial.ended = self._loop.create_future()
         try:
-            async with asyncio.timeout(self._config.limits.handshake_timeout_s):
+            async with asyncio.timeout(_CONNECT_S):
                 transport, _ = await connect(self._loop, addresses, target.port, asyncio.Protocol)
         except (OSError, TimeoutError) as error:
             text = f"{where}: {error or 'no answer'}"
@@ -180,7 +181,8 @@ class Dialer:
         waiting, dial.keys = dial.keys, []
         for key in waiting:
             self._ask(dial, key)
-        return await ended
+        outcome: Outcome = await ended
+        return outcome
 
     # --- what becomes of a stream ---
 

@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -82,7 +82,7 @@ class Process:
         await asyncio.sleep(0)
         self._context.destroy(linger=0)
 
-    def _start(self, work: "asyncio.coroutines.Coroutine[object, object, None]") -> None:
+    def _start(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -5,7 +5,7 @@ Command modules import what is heavy inside their functions, so that help and er
 
 import typer
 
-from router.cli import acceptor, worker
+from router.cli import acceptor, bench, worker
 from router.cli.check import check
 from router.cli.health import health
 from router.cli.init import init
@@ -24,6 +24,7 @@ app.command()(check)
 app.command()(run)
 app.command()(streams)
 app.command()(health)
+app.command(context_settings=bench.CONTEXT)(bench.bench)
 app.command(context_settings=acceptor.CONTEXT)(acceptor.acceptor)
 app.command(context_settings=worker.CONTEXT)(worker.worker)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from router.config import Config, write_snapshot
-from router.wire.endpoints import CONTROL_SOCKET
+from router.wire.endpoints import BUS_SUFFIX, CONTROL_SOCKET
 
 
 class RunDirInUse(Exception):
@@ -66,7 +66,8 @@ class RunDir:
 
     def vacate(self) -> None:
         """Remove what must not stay behind, secrets above all, and unlock."""
-        for path in (self.snapshot, self.control_socket, self.admin_socket):
+        sockets = self.path.glob(f"*{BUS_SUFFIX}")  # a killed acceptor leaves its own behind
+        for path in (self.snapshot, self.control_socket, self.admin_socket, *sockets):
             with suppress(FileNotFoundError):
                 path.unlink()
         os.close(self.lock)

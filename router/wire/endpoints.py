@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 CONTROL_SOCKET: Final = "control.sock"
+BUS_SUFFIX: Final = ".bus"
 
 
 def bus_endpoint(run_dir: Path, acceptor: str) -> str:
@@ -11,4 +12,4 @@ def bus_endpoint(run_dir: Path, acceptor: str) -> str:
 
     The id holds the incarnation, so no two acceptors ever share an endpoint.
     """
-    return f"ipc://{run_dir / acceptor}.bus"
+    return f"ipc://{run_dir / acceptor}{BUS_SUFFIX}"

@@ -1,4 +1,4 @@
-"""Two layers, joined on loopback or in memory, each with an upper that writes down what it hears."""
+"""Two layers joined on loopback or in memory, each with an upper that writes down what it hears."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

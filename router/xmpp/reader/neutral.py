@@ -78,7 +78,9 @@ def _hides_namespace(octets: bytes) -> bool:
     """Whether a namespace declaration may be spelled with character references."""
     if b"&#" not in octets or b"xmlns" not in octets:
         return False
-    return any(b"&#" in part and b"xmlns" in part for part in octets.split(b"<"))
+    # a tag ends at the latest with the last '>' before the next '<'
+    tags = (part[: part.rfind(b">")] for part in octets.split(b"<"))
+    return any(b"&#" in tag and b"xmlns" in tag for tag in tags)
 
 
 class _Rewriter:

@@ -313,8 +313,10 @@ class Reader:
         assert self._neutral is not None
         try:
             wrapper = etree.fromstring(self._neutral.wrap(octets), _parser())
-        except etree.XMLSyntaxError as error:  # libxml2 has limits of its own
-            raise StreamError("policy-violation", f"element refused: {error.msg}"[:200]) from None
+        except etree.XMLSyntaxError as error:
+            # libxml2 refuses namespaces that are no URIs, and more than 256 levels; no element of
+            # a protocol we speak has either.
+            raise StreamError("unsupported-stanza-type", f"{error.msg}"[:100]) from None
         element = wrapper[0]
         wrapper.remove(element)
         return element

@@ -112,7 +112,8 @@ async def test_it_is_read_only(client: aiohttp.ClientSession) -> None:
         assert answer.status == 405
 
 
-async def test_the_admin_socket_is_private(client: aiohttp.ClientSession, admin: Path) -> None:
+@pytest.mark.usefixtures("client")
+def test_the_admin_socket_is_private(admin: Path) -> None:
     assert admin.stat().st_mode & 0o777 == 0o600
 
 

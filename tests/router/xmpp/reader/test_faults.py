@@ -270,6 +270,7 @@ def test_a_stanza_with_a_prefix_is_refused(header: bytes, before: bytes, stanza:
     [
         (b"<foo/>", "unsupported-stanza-type"),
         (b"<handshake/>", "unsupported-stanza-type"),
+        (b"<x xmlns='jabber:server}message'/>", "unsupported-stanza-type"),
         (b"<message xmlns='jabber:client' from='a.x' to='b.x'/>", "invalid-namespace"),
         (b"<iq xmlns='jabber:component:accept' from='a.x' to='b.x'/>", "invalid-namespace"),
         (b"<presence xmlns='' from='a.x' to='b.x'/>", "invalid-namespace"),

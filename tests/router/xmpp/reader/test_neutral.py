@@ -51,7 +51,10 @@ def test_self_contained_stanzas_leave_as_they_came(stanza: bytes) -> None:
             b'<message xmlns:db="jabber:server:dialback"%s><db:x db:y="1"/></message>',
         ),
         (b"<message xmlns='jabber:server'%s><body/></message>", b"<message%s><body/></message>"),
-        (b"<message xmlns='jabber&#58;server'%s><body/></message>", b"<message%s><body/></message>"),
+        (
+            b"<message xmlns='jabber&#58;server'%s><body/></message>",
+            b"<message%s><body/></message>",
+        ),
         (
             b"<message%s><body xmlns='jabber:server'>x</body></message>",
             b"<message%s><body>x</body></message>",
@@ -99,7 +102,10 @@ def test_the_others_are_rebuilt(stanza: bytes, expected: bytes) -> None:
 @pytest.mark.clause("STR-11")
 def test_a_prefix_free_stream_works() -> None:
     stanza = b"<message xmlns='jabber:server'%s><body/></message>" % FROM_TO
-    assert neutral(stanza, PREFIX_FREE) == b'<message from="a.example" to="b.example"><body/></message>'
+    assert (
+        neutral(stanza, PREFIX_FREE)
+        == b'<message from="a.example" to="b.example"><body/></message>'
+    )
 
 
 @pytest.mark.clause("STR-11")
@@ -115,12 +121,16 @@ def test_other_prefixes_for_stream_and_dialback_work() -> None:
     "stanza, expected",
     [
         (b"<presence%s/>", b'<presence xml:lang="d&quot;e"%s/>'),
-        (b"<message%s><b xml:lang='it'/></message>", b'<message xml:lang="d&quot;e"%s>'
-         b"<b xml:lang='it'/></message>"),
+        (
+            b"<message%s><b xml:lang='it'/></message>",
+            b"<message xml:lang=\"d&quot;e\"%s><b xml:lang='it'/></message>",
+        ),
         (b"<message%s xml:lang='fr'/>", b'<message%s xml:lang="fr"/>'),
         (b"<message%s xml:lang=''/>", b'<message%s xml:lang=""/>'),
-        (b"<message%s>a xml:lang b</message>", b'<message%s xml:lang="d&quot;e">'
-         b"a xml:lang b</message>"),
+        (
+            b"<message%s>a xml:lang b</message>",
+            b'<message%s xml:lang="d&quot;e">a xml:lang b</message>',
+        ),
         (
             b"<message%s><![CDATA[x]]></message>",
             b'<message%s xml:lang="d&quot;e">x</message>',

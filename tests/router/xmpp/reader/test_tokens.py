@@ -13,7 +13,9 @@ from tests.router.xmpp.reader.reading import COMPONENT_HEADER, HEADER, LIMITS, r
 AB = DomainPair("a.example", "b.example")
 M = b"<message from='u@a.example/r' to='v@b.example'><body>x</body></message>"
 P = b"<presence from='u@a.example/r' to='b.example'/>"
-IQ = b"<iq from='a.example' to='v@b.example/r' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq >"
+IQ = (
+    b"<iq from='a.example' to='v@b.example/r' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq >"
+)
 
 
 def test_the_header_comes_with_attributes_and_namespaces() -> None:
@@ -148,7 +150,6 @@ def test_nonzas_come_parsed_in_the_context_of_the_header() -> None:
         b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
         b"<foo xmlns='x' from='a.example' to='b.example'/>",
         b"<message xmlns='x' from='a.example' to='b.example'/>",
-        b"<x xmlns='jabber:server}message'/>",
         b"<message xmlns='u'><message xmlns='jabber:server' from='a.x' to='b.x'/></message>",
     ],
 )
@@ -206,10 +207,12 @@ def test_a_careful_reader_may_become_a_fast_one_between_two_tokens() -> None:
 
 @pytest.mark.clause("XML-05")
 def test_limits_may_change_within_a_stream() -> None:
-    reader = Reader(names.SERVER, Limits(200, 2, 2), careful=False)
+    reader = Reader(names.SERVER, Limits(200, 3, 3), careful=False)
     reader.feed(HEADER)
     reader.limits = LIMITS
-    long = M.replace(b">x<", b"><a><b c='1' d='2' e='3'/></a>" + b"x" * 500 + b"<")
+    long = M.replace(
+        b">x<", b"><a><b c='1' d='2' e='3' f='4'><i><j/></i></b></a>" + b"x" * 500 + b"<"
+    )
     assert [type(token) for token in reader.feed(long)] == [Run]
     assert reader.limits is LIMITS
 
@@ -218,7 +221,7 @@ def test_limits_may_change_within_a_stream() -> None:
 def test_one_stream_outlives_many_parsers() -> None:
     reader = Reader(names.SERVER, LIMITS, careful=False)
     reader.feed(HEADER)
-    stanza = M.replace(b"x", b"<db:a/>" * 100)
+    stanza = M.replace(b">x<", b">" + b"<db:a/>" * 100 + b"<")
     count = 0
     chunk = stanza * 90
     for _ in range(40):
