@@ -44,10 +44,15 @@ class Findings:
     errors: tuple[str, ...] = ()
 
     @property
+    def missing(self) -> int:
+        """Messages and answers that should be there and are not."""
+        return self.lost + self.unanswered + self.unsent
+
+    @property
     def flawless(self) -> bool:
         """Everything that was to be sent arrived once and in order, and every ping was answered."""
-        faults = (self.lost, self.duplicated, self.reordered, self.unexpected, self.refused)
-        return not any((*faults, self.unanswered, self.unsent))
+        surplus = self.duplicated + self.reordered + self.unexpected + self.refused
+        return not self.missing and not surplus
 
 
 @dataclass(slots=True)
@@ -181,7 +186,7 @@ class Exchange:
     @property
     def stanzas_per_s(self) -> float:
         """Both directions together."""
-        return self.stanzas / self.elapsed_s
+        return self.stanzas / self.elapsed_s if self.elapsed_s else 0.0
 
 
 class _Course:

@@ -1,4 +1,4 @@
-"""What every test gets: the production event loop, and foreign servers that end with the test."""
+"""What every test gets: the production event loop, and servers that end with the test."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 import uvloop
 
+from bench.authority import Authority
 from bench.peers import prosody
+from bench.peers.causeway import Causeway
 from bench.peers.prosody import Prosody
+from tests.support.nodes import authority_for_tests, node
 
 StartProsody = Callable[..., Awaitable[Prosody]]
+StartNode = Callable[..., Awaitable[Causeway]]
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], uvloop.Loop]]:
@@ -31,5 +35,25 @@ async def start_prosody(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
         async def start(**settings: Any) -> Prosody:
             server = Prosody(tmp_path_factory.mktemp("prosody"), **settings)
             return await running.enter_async_context(server)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Certificates for all the domains of `tests.support.nodes`."""
+    return authority_for_tests(tmp_path_factory.mktemp("issuer"))
+
+
+@pytest.fixture
+async def start_node(
+    tmp_path_factory: pytest.TempPathFactory, issuer: Authority
+) -> AsyncIterator[StartNode]:
+    """Start a node, settings as for `tests.support.nodes.node`; it is judged when the test ends."""
+    async with AsyncExitStack() as running:
+
+        async def start(**settings: Any) -> Causeway:
+            directory = tmp_path_factory.mktemp("node")
+            return await running.enter_async_context(node(directory, issuer, **settings))
 
         yield start

@@ -101,6 +101,10 @@ class Daemon:
                 raise self._error(f"not serving after {self.start_timeout_s} s") from None
             raise
 
+    def terminate(self) -> None:
+        """SIGTERM, without waiting for what it leads to; `stop` waits."""
+        self._started().terminate()
+
     async def stop(self) -> int:
         """End the process by SIGTERM and return its exit code; one that is gone is left alone.
 

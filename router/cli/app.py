@@ -7,6 +7,7 @@ import typer
 
 from router.cli import acceptor, bench, worker
 from router.cli.check import check
+from router.cli.demo import demo
 from router.cli.health import health
 from router.cli.init import init
 from router.cli.run import run
@@ -24,6 +25,7 @@ app.command()(check)
 app.command()(run)
 app.command()(streams)
 app.command()(health)
+app.command()(demo)
 app.command(context_settings=bench.CONTEXT)(bench.bench)
 app.command(context_settings=acceptor.CONTEXT)(acceptor.acceptor)
 app.command(context_settings=worker.CONTEXT)(worker.worker)

@@ -26,6 +26,7 @@ MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 _HIGH_WATER_MESSAGES: Final = 100_000
 _MESSAGE_OVERHEAD_BYTES: Final = 64
 _DRAIN_BUDGET_MESSAGES: Final = 200
+_FLUSH_RETRY_S: Final = 0.005
 _IPC: Final = "ipc://"
 
 
@@ -66,7 +67,8 @@ class _Socket:
 
     ZeroMQ's FD is edge-triggered and says only that *something* changed; sending may swallow the
     edge. So every wake-up drains until nothing is left, and every send outside a drain is followed
-    by a look at EVENTS.
+    by a look at EVENTS. Receiving may swallow the edge that says there is room again, and EVENTS
+    of a ROUTER does not say for which peer: what waits is therefore tried again on a timer.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class _Socket:
         self._waiting: dict[bytes, _Waiting] = {}
         self._draining = False
         self._drain_is_due = False
+        self._flush_timer: asyncio.TimerHandle | None = None
 
     def _start(self) -> None:
         self._loop.add_reader(self._fd, self._drain)
@@ -90,6 +93,8 @@ class _Socket:
         """Leave the bus; what ZeroMQ has not sent yet is lost. Nothing more arrives afterwards."""
         if not self._socket.closed:
             self._loop.remove_reader(self._fd)
+            if self._flush_timer is not None:
+                self._flush_timer.cancel()
             self._waiting.clear()
             self._socket.close(linger=0)
 
@@ -103,8 +108,6 @@ class _Socket:
         self._drain()
 
     def _drain(self) -> None:
-        if self._draining:
-            return
         self._draining = True
         is_drained = False
         try:
@@ -116,8 +119,6 @@ class _Socket:
 
     def _receive_all(self) -> bool:
         """Deliver what has arrived, within the budget; whether that was all."""
-        if self._waiting and not self._socket.closed:
-            self._flush()
         for _ in range(_DRAIN_BUDGET_MESSAGES):
             if self._socket.closed:
                 return True
@@ -141,9 +142,8 @@ class _Socket:
             self._socket.send_multipart(message, zmq.NOBLOCK)
         except zmq.Again:
             waiting = self._waiting[peer] = _Waiting()
-            is_kept = waiting.append(message)
-            self._drain_soon()  # room may have been made, and the edge that said so swallowed
-            return is_kept
+            self._flush_later()
+            return waiting.append(message)
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
@@ -154,7 +154,12 @@ class _Socket:
                 self._drain_soon()
         return True
 
+    def _flush_later(self) -> None:
+        if self._flush_timer is None:
+            self._flush_timer = self._loop.call_later(_FLUSH_RETRY_S, self._flush)
+
     def _flush(self) -> None:
+        self._flush_timer = None
         for peer, waiting in list(self._waiting.items()):
             try:
                 is_empty = waiting.flush(self._socket)
@@ -164,6 +169,9 @@ class _Socket:
                 is_empty = True
             if is_empty:
                 del self._waiting[peer]
+        if self._waiting:
+            self._flush_later()
+        self._drain_soon()
 
 
 class RouterSocket(_Socket):

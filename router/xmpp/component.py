@@ -85,7 +85,7 @@ class ComponentStream(XmlStream):
         )
 
     def _received_element(self, element: etree._Element) -> None:
-        if self.phase is Phase.OPEN:
+        if self._hears_stanzas():
             self.emit(Ignored(f"unknown element {element.tag!r}"))
             return
         if element.tag != _HANDSHAKE_TAG or not self._may(Input.AUTH):
@@ -98,6 +98,9 @@ class ComponentStream(XmlStream):
         self._move(Input.AUTH)
         self.emit(AttachRequested(self.domain))
 
+    def _hears_stanzas(self) -> bool:
+        return self.mechanism != ""
+
     def _received_run(self, run: Run) -> None:
         self._check_sender(run.pair)
         self.emit(RunReceived(run.pair, run.counts, run.octets))
@@ -108,7 +111,7 @@ class ComponentStream(XmlStream):
 
     def _check_sender(self, pair: DomainPair) -> None:
         """CMP-03, CMP-04: nothing before the handshake, nothing from another domain."""
-        if self.mechanism == "":
+        if not self._hears_stanzas():
             raise StreamError("not-authorized", "stanza before the handshake")
         if pair.sender != self.domain:
             raise StreamError("invalid-from", "stanza from a domain that is not the component's")

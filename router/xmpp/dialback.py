@@ -25,6 +25,7 @@ RESULT_TAG: Final = f"{{{names.DIALBACK}}}result"
 VERIFY_TAG: Final = f"{{{names.DIALBACK}}}verify"
 FEATURE_TAG: Final = f"{{{names.DIALBACK_FEATURE}}}dialback"
 _STRAYS_ALLOWED: Final = 10  # DBK-28
+_PAIRS_ALLOWED: Final = 1000  # DBK-07
 
 
 def key(secret: bytes, receiving: str, originating: str, stream_id: str) -> str:
@@ -47,6 +48,9 @@ class Host(Protocol):
 
     def accepts_keys(self) -> bool:
         """Whether the peer may prove pairs on this stream: it opened it, or it is bidi."""
+
+    def speaks_for(self, domain: str) -> bool:
+        """Whether the peer may take us for this hosted domain here (BIDI-14)."""
 
     def write(self, octets: bytes) -> None:
         """Queue octets for the peer."""
@@ -72,17 +76,19 @@ class Dialback:
         self._results: dict[DomainPair, float] = {}  # keys we sent
         self._verifications: dict[tuple[DomainPair, str], float] = {}  # db:verify we sent
         self._keys: dict[DomainPair, str] = {}  # keys being verified → our stream id then
+        self._begun = False
         self._strays = 0
 
     def begun(self) -> bool:
-        """Whether the peer has sent a key on this stream."""
-        return bool(self._keys)
+        """Whether the peer has sent a key on this stream, whatever became of it."""
+        return self._begun
 
     def forget(self) -> None:
         """Drop everything pending: TLS makes a new stream (RFC 6120 §5.4.3.3)."""
         self._results.clear()
         self._verifications.clear()
         self._keys.clear()
+        self._begun = False
 
     def deadline(self) -> float | None:
         """When the oldest question of ours has waited long enough."""
@@ -123,6 +129,8 @@ class Dialback:
             if kind == "error":
                 text += f": {_condition(element)}"
             self._host.emit(PairRefused(asked, StanzaError.of(condition, text)))
+            if kind == "invalid":
+                self._host.end_orderly()  # DBK-20: the peer is about to end it, send nothing more
         else:
             self._stray(f"db:result of type {kind!r}")
 
@@ -135,6 +143,7 @@ class Dialback:
         self._host.write(f"<db:verify{given}>{escape(value)}</db:verify>".encode())
 
     def _key_received(self, pair: DomainPair, value: str) -> None:
+        self._begun = True
         refused = self._refusal(pair)
         if refused is not None:
             self._answer(pair, "error", refused)
@@ -142,7 +151,10 @@ class Dialback:
             self._answer(pair, "valid")  # DBK-25
         elif pair in self._keys:
             self._host.emit(Ignored(f"second dialback key for {pair} while one is pending"))
-        elif len(self._keys) >= self._host.policy.pending_verifications:
+        elif (
+            len(self._keys) >= self._host.policy.pending_verifications
+            or len(self._host.grants.receive) >= _PAIRS_ALLOWED
+        ):
             self._answer(pair, "error", "resource-constraint")
         elif self._host.evidence.proves(pair.sender).valid:
             self._answer(pair, "valid")  # XEP-0344 §2.4: no need to ask anybody
@@ -158,7 +170,7 @@ class Dialback:
             return "policy-violation"
         if pair.target not in policy.hosted:
             return "item-not-found"
-        if pair.sender in policy.hosted or rule.deny:
+        if pair.sender in policy.hosted or rule.deny or not self._host.speaks_for(pair.target):
             return "policy-violation"
         if rule.require_certificate and not self._host.evidence.proves(pair.sender).valid:
             return "not-authorized"
@@ -234,7 +246,7 @@ class Dialback:
         answered = element.get("type") is not None
         if element.tag == RESULT_TAG and answered:
             self._result_answered(pair, element)
-        elif element.tag == VERIFY_TAG and answered:
+        elif is_verify_answer(element):
             self._verify_answered(pair, element)
         elif element.tag == VERIFY_TAG:
             self._verify_received(pair, element, value)
@@ -249,6 +261,11 @@ class Dialback:
         if self._strays > _STRAYS_ALLOWED:
             raise StreamError("policy-violation", "too many unsolicited dialback elements")
         self._host.emit(Ignored(what))
+
+
+def is_verify_answer(element: etree._Element) -> bool:
+    """Whether this is an authoritative server's answer to a db:verify."""
+    return element.tag == VERIFY_TAG and element.get("type") is not None
 
 
 def _addresses(element: etree._Element) -> DomainPair:

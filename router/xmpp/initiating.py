@@ -18,6 +18,12 @@ _FEATURES_TAG = f"{{{names.STREAMS}}}features"
 _STARTTLS_TAG = f"{{{names.TLS}}}starttls"
 _PROCEED_TAG = f"{{{names.TLS}}}proceed"
 _TLS_FAILURE_TAG = f"{{{names.TLS}}}failure"
+_KNOWN_FEATURES = {
+    _STARTTLS_TAG,
+    external.MECHANISMS_TAG,
+    DIALBACK_FEATURE_TAG,
+    *bidi.FEATURE_TAGS,
+}
 
 
 class InitiatingStream(ServerStream):
@@ -91,13 +97,15 @@ class InitiatingStream(ServerStream):
         self.stream_id = header.attributes.get("id", "")
         self._peer_knows_dialback = names.DIALBACK in header.namespaces.values()
         version_1 = speaks_version_1(header)
+        if self.phase is Phase.CLOSING:
+            return
         self._move(Input.HEADER)
         if not version_1:  # STR-08 seen from here: no features will come
             self._move(Input.FEATURES)
             self._negotiate(None)
 
     def _received_element(self, element: etree._Element) -> None:
-        if self._received_dialback(element):
+        if self.phase is not Phase.STARTTLS and self._received_dialback(element):
             return
         if element.tag == _FEATURES_TAG:
             self._received_features(element)
@@ -126,17 +134,25 @@ class InitiatingStream(ServerStream):
         self._peer_knows_dialback |= DIALBACK_FEATURE_TAG in offered
         if self.phase is Phase.OPEN:
             self._accepted("external")
-        elif self.phase is Phase.PLAIN and (self.policy.tls_required or _STARTTLS_TAG in offered):
+        elif self.phase is Phase.PLAIN and (self._needs_tls() or _STARTTLS_TAG in offered):
             # TLS-08: asked for even when not offered, in case somebody took the offer out.
             self._move(Input.STARTTLS)
             self.write(writer.STARTTLS)
         else:
-            if self._wants_bidi and not offered.isdisjoint(bidi.FEATURE_TAGS):
+            if self._trusts_bidi() and not offered.isdisjoint(bidi.FEATURE_TAGS):
                 self.is_bidi = True
                 self.write(writer.BIDI)
-            self._prove(_offers_external(features))
+            self._prove(_offers_external(features), _required_unknown(features))
 
-    def _prove(self, external_offered: bool) -> None:
+    def _needs_tls(self) -> bool:
+        return self.policy.tls_required or self._rule.require_certificate
+
+    def _trusts_bidi(self) -> bool:
+        """BIDI-13: the peer has the proof that we would want of it if it had connected."""
+        by_address = self.policy.dialback and not self._rule.require_certificate
+        return self._wants_bidi and (by_address or self.evidence.proves(self.remote).valid)
+
+    def _prove(self, external_offered: bool, required_unknown: str = "") -> None:
         """Prove that we are the sender domain: by certificate if we can, else by dialback."""
         if external_offered and self._has_certificate and self.is_encrypted():
             self._move(Input.AUTH)
@@ -144,6 +160,8 @@ class InitiatingStream(ServerStream):
         elif self.policy.dialback and self._peer_knows_dialback and self.stream_id:
             self._dialback.send_key(self._pair, self._now)
             self._send_waiting_verifications()
+        elif required_unknown:  # FEA-05
+            raise StreamError("unsupported-feature", f"required and unknown: {required_unknown}")
         else:
             self._refused("the peer offers no way to authenticate that we can use")
 
@@ -175,6 +193,10 @@ class InitiatingStream(ServerStream):
     def accepts_keys(self) -> bool:
         """With bidi the peer may prove further pairs here (BIDI-15)."""
         return self.is_bidi
+
+    def speaks_for(self, domain: str) -> bool:
+        """BIDI-14: a domain that we proved here, and no other hosted one."""
+        return any(domain == pair.sender for pair in self.grants.send)
 
     def ours_accepted(self, pair: DomainPair) -> None:
         """The peer answered our key: valid."""
@@ -214,6 +236,14 @@ def _offers_external(features: etree._Element | None) -> bool:
         return False
     path = f"{external.MECHANISMS_TAG}/{external.MECHANISM_TAG}"
     return any((found.text or "").strip() == "EXTERNAL" for found in features.iterfind(path))
+
+
+def _required_unknown(features: etree._Element | None) -> str:
+    """The name of a feature that must be negotiated and that we do not know, or "" (FEA-05)."""
+    for feature in features if features is not None else ():
+        if feature.tag not in _KNOWN_FEATURES and feature.find("{*}required") is not None:
+            return str(etree.QName(feature).localname)
+    return ""
 
 
 def _first_child(element: etree._Element) -> str:

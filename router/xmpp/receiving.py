@@ -109,10 +109,11 @@ class ReceivingStream(ServerStream):
 
     def _restart(self) -> None:
         super()._restart()
+        self._dialback.forget()
+        self._bidi_offered = False
         if self.mechanism == "":  # after TLS, not after SASL
             self.local = self.remote = self.stream_id = ""
             self.is_bidi = False
-            self._dialback.forget()
 
     # --- elements ---
 
@@ -120,7 +121,7 @@ class ReceivingStream(ServerStream):
         if self._received_dialback(element):
             return
         if element.tag == _STARTTLS_TAG:
-            self._received_starttls()
+            self._received_starttls(element)
         elif element.tag in bidi.REQUEST_TAGS:
             self._received_bidi()
         elif element.tag == external.AUTH_TAG:
@@ -132,8 +133,10 @@ class ReceivingStream(ServerStream):
         else:
             self.emit(Ignored(f"unknown element {element.tag!r}"))
 
-    def _received_starttls(self) -> None:
-        if not self._may(Input.STARTTLS):  # TLS-04
+    def _received_starttls(self, element: etree._Element) -> None:
+        offered = self._speaks_features and not self.grants.proved()
+        malformed = len(element) > 0 or bool((element.text or "").strip())
+        if not self._may(Input.STARTTLS) or not offered or malformed:  # TLS-04
             self.write(writer.TLS_FAILURE)
             self._end(StreamClosed(None, False, "starttls where it was not offered"))
             return
@@ -145,9 +148,12 @@ class ReceivingStream(ServerStream):
 
     def _received_bidi(self) -> None:
         begun = self._attempts > 0 or self._dialback.begun() or self.grants.proved()
-        self.is_bidi |= bidi.request_counts(
+        if bidi.request_counts(
             self.phase, offered=self._bidi_offered, already=self.is_bidi, proof_begun=begun
-        )
+        ):
+            self.is_bidi = True
+        else:
+            self.emit(Ignored("bidi request out of place"))
 
     # --- SASL ---
 
@@ -186,7 +192,8 @@ class ReceivingStream(ServerStream):
     def _judge(self, data: str) -> None:
         """SAS-03, SAS-08: the identity must be the stream's, the certificate valid right now."""
         condition = external.refusal(data, self.remote)
-        if condition is None and not self.evidence.proves(self.remote).valid:
+        proved_meanwhile = self.grants.proved()  # by dialback, during a challenge
+        if condition is None and (proved_meanwhile or not self.evidence.proves(self.remote).valid):
             condition = "not-authorized"
         if condition is not None:
             self._refuse_sasl(condition)
@@ -201,6 +208,10 @@ class ReceivingStream(ServerStream):
     def accepts_keys(self) -> bool:
         """The peer opened the stream to send on it: it may prove any pair (XEP-0220 §2.6)."""
         return True
+
+    def speaks_for(self, domain: str) -> bool:
+        """The peer finds all that is hosted here behind one connection (XEP-0220 §2.6)."""
+        return domain in self.policy.hosted
 
     def peer_proved(self, pair: DomainPair, mechanism: str) -> None:
         """Accept stanzas of `pair`, and with bidi send those of its inverse.

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from lxml import etree
 
 from router.xmpp import jid, names
-from router.xmpp.dialback import RESULT_TAG, VERIFY_TAG, Dialback
+from router.xmpp.dialback import RESULT_TAG, VERIFY_TAG, Dialback, is_verify_answer
 from router.xmpp.errors import StreamError
-from router.xmpp.events import Event, PairAuthorised
+from router.xmpp.events import Event, Ignored, PairAuthorised
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
 from router.xmpp.reader import Header
@@ -34,11 +34,16 @@ class ServerStream(XmlStream):
     def answer_key(self, pair: DomainPair, stream_id: str, verdict: str, now: float) -> list[Event]:
         """Answer a `KeyReceived`: "valid", "invalid" or a stanza error condition."""
         self._now = now
-        self._dialback.answer_key(pair, stream_id, verdict)
+        if self.phase not in (Phase.CLOSING, Phase.CLOSED):
+            self._dialback.answer_key(pair, stream_id, verdict)
         return self._take_events()
 
     def accepts_keys(self) -> bool:
         """Whether the peer may prove pairs on this stream."""
+        raise NotImplementedError
+
+    def speaks_for(self, domain: str) -> bool:
+        """Whether the peer may take us for this hosted domain on this stream."""
         raise NotImplementedError
 
     def peer_proved(self, pair: DomainPair, mechanism: str) -> None:
@@ -65,7 +70,10 @@ class ServerStream(XmlStream):
             return False
         if not self.policy.dialback:
             raise StreamError("policy-violation", "dialback is not in use here")
-        self._dialback.received(element)
+        if self.phase is Phase.CLOSING and not is_verify_answer(element):
+            self.emit(Ignored("dialback element on a stream that we are closing"))
+        else:
+            self._dialback.received(element)
         return True
 
     def _next_deadline(self) -> float | None:

@@ -18,9 +18,11 @@ from router.xmpp.policy import Policy
 from router.xmpp.reader import Element, End, Fault, Faulty, Header, Limits, Reader, Run
 from router.xmpp.states import Input, Phase, Table, step
 
+_HEADER_TAG = f"{{{names.STREAMS}}}stream"
 _ERROR_TAG = f"{{{names.STREAMS}}}error"
 _QUIET = (Phase.CLOSING, Phase.CLOSED)
-_UNPARSED = (Phase.TLS, Phase.DIRECT_TLS, Phase.CLOSED)
+_HANDSHAKE = (Phase.TLS, Phase.DIRECT_TLS)
+_UNPARSED = (*_HANDSHAKE, Phase.CLOSED)
 
 
 class XmlStream:
@@ -44,6 +46,7 @@ class XmlStream:
         self._header_sent = False
         self._encrypted = False
         self._unproved_bytes = 0
+        self._since_restart = b""
         self._handshake_deadline: float | None = now + policy.handshake_timeout_s
         self._close_deadline: float | None = None
         self._reader = self._new_reader()
@@ -56,7 +59,6 @@ class XmlStream:
         if self.phase in _UNPARSED:
             return []
         try:
-            self._count_unproved(len(octets))
             self._feed(octets)
         except StreamError as error:
             self._fail(error)
@@ -113,12 +115,16 @@ class XmlStream:
 
     def deadline(self) -> float | None:
         """When `deadline_passed` wants to be called, or None."""
+        if self.phase is Phase.CLOSED:
+            return None
         due = (self._handshake_deadline, self._close_deadline, self._next_deadline())
         return min((at for at in due if at is not None), default=None)
 
     def deadline_passed(self, now: float) -> list[Event]:
         """The caller's clock has reached `deadline()`."""
         self._now = now
+        if self.phase is Phase.CLOSED:
+            return []
         if self._close_deadline is not None and self._close_deadline <= now:
             self._end(StreamClosed(None, False, "no closing tag from the peer"))
         elif self._handshake_deadline is not None and self._handshake_deadline <= now:
@@ -167,7 +173,7 @@ class XmlStream:
         """What `close` does, for the parts of a core."""
         if self.phase in _QUIET:
             return
-        if not self._header_sent:
+        if not self._header_sent or self.phase in _HANDSHAKE:
             self._end(StreamClosed(None, False, "closed before the stream began", abrupt=True))
             return
         self._move(Input.CLOSE)
@@ -187,6 +193,7 @@ class XmlStream:
         """A new stream on the same connection: new parser, new header (RFC 6120 §4.3.3)."""
         self._reader = self._new_reader()
         self._header_sent = False
+        self._since_restart = b""
 
     def _nothing_follows(self) -> None:
         """Octets behind an element that ends a stream's plaintext are an attack or a fault."""
@@ -215,15 +222,21 @@ class XmlStream:
         events, self._events = self._events, []
         return events
 
-    def _count_unproved(self, amount: int) -> None:
+    def _check_unproved(self, unread: int) -> None:
+        """ERR-07. What is unread may follow the very element that proves the peer."""
         if self._handshake_deadline is not None:
-            self._unproved_bytes += amount
-            if self._unproved_bytes > self.policy.before_proof_total_bytes:
+            read = self._unproved_bytes - unread
+            if read > self.policy.before_proof_total_bytes:
                 raise StreamError("policy-violation", "too much sent before authentication")
 
     def _feed(self, octets: bytes) -> None:
+        if self._handshake_deadline is not None:
+            self._unproved_bytes += len(octets)
+        if self.phase is Phase.RESTART_HEADER:
+            self._since_restart = (self._since_restart + octets)[: len(writer.CLOSING_TAG)]
         reader = self._reader
         tokens = reader.feed(octets)
+        self._check_unproved(reader.pending())
         while tokens:
             for token in tokens:
                 if self.phase is Phase.CLOSED:
@@ -235,14 +248,28 @@ class XmlStream:
                 elif isinstance(token, Element):
                     self._received(token.element)
                 elif isinstance(token, Header):
-                    self._received_header(token)
+                    if token.name == _HEADER_TAG:  # if not, a Fault is next
+                        self._received_header(token)
                 elif isinstance(token, End):
                     self._received_end()
                 elif isinstance(token, Fault):
-                    raise token.error
+                    self._received_fault(token.error)
             if self._reader is not reader:
                 return  # STR-13: what a restart leaves behind is dropped unread
             tokens = reader.feed(b"")
+            self._check_unproved(reader.pending())
+
+    def _received_fault(self, error: StreamError) -> None:
+        if self.phase is Phase.RESTART_HEADER and self._since_restart == writer.CLOSING_TAG:
+            self._received_end()  # STR-13: the old stream's, and no fault
+            return
+        if error.condition == "improper-addressing" and not self._hears_stanzas():
+            error = StreamError("not-authorized", "stanza before the sender's domain was proved")
+        raise error
+
+    def _hears_stanzas(self) -> bool:
+        """Whether the peer may send any stanza at all; before that, its addresses are nothing."""
+        return bool(self.grants.receive)
 
     def _received_run(self, run: Run) -> None:
         self.grants.check_received(run.pair)
@@ -281,6 +308,9 @@ class XmlStream:
 
     def _fail(self, error: StreamError) -> None:
         if self.phase is Phase.CLOSED:
+            return
+        if self.phase in _HANDSHAKE:  # no XML can be said there (RFC 6120 §5.4.3.2)
+            self._end(StreamClosed(error.condition, False, error.detail, abrupt=True))
             return
         if self.phase is not Phase.CLOSING:
             if not self._header_sent:

@@ -16,6 +16,7 @@ from bench.traffic import Record, Route
 HOST = "127.0.0.1"
 PATIENCE_S = 20.0
 CHUNK_STANZAS = 50
+KEPT_BYTES = 4096
 PING = "<ping xmlns='urn:xmpp:ping'/>"
 _STREAM_ID = re.compile(rb"<stream:stream[^>]* id=['\"]([^'\"]+)['\"]")
 _NUMBER = re.compile(r"n(\d+)")
@@ -35,7 +36,10 @@ class Got(NamedTuple):
 
 
 class Component:
-    """An attached component. `others` holds what is neither a numbered message nor a ping."""
+    """An attached component. `others` holds what is neither a numbered message nor a ping.
+
+    `raw` has the last octets that came.
+    """
 
     def __init__(self, domain: str, record: Record | None = None) -> None:
         self.domain = domain
@@ -52,6 +56,7 @@ class Component:
         self._stanza: Got | None = None
         self._inside: list[str] = []
         self._answers: list[str] = []
+        self._reading: asyncio.Task[None] | None = None
 
     async def attach(self, port: int, secret: str) -> None:
         """Connect and shake hands. Raises ConnectionError with the node's words when refused."""
@@ -88,6 +93,7 @@ class Component:
     async def _read(self) -> None:
         with suppress(ConnectionError):
             while octets := await self._reader.read(1 << 16):
+                self.raw = self.raw[-KEPT_BYTES:] + octets[-KEPT_BYTES:]
                 self._parser.Parse(octets)
                 if self._answers:
                     self.write("".join(self._answers))
@@ -178,15 +184,25 @@ class Component:
         await self.until(lambda: any(map(wait, self.others[begin:])))
         return next(got for got in self.others[begin:] if wait(got))
 
+    async def until_closing(self) -> None:
+        """Wait for the node's closing tag; it may be sent on until we close ourselves."""
+        await self.until(lambda: self.raw.endswith(b"</stream:stream>"))
+
+    async def gone(self) -> None:
+        """Wait for the end of the stream."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self.ended.wait()
+
     async def close(self) -> None:
-        """End the stream, or what there is of it."""
-        with suppress(ConnectionError):
-            self.write("</stream:stream>")
+        """End the stream, or what there is of it, and wait for the node to do the same."""
+        if self._reading is not None:
+            if not self._writer.is_closing():
+                self.write("</stream:stream>")
+            await self.gone()
+            await self._reading
         self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()
-        if (reading := getattr(self, "_reading", None)) is not None:
-            await reading
 
 
 @asynccontextmanager
@@ -205,5 +221,12 @@ async def attached(
 async def settled(look: Callable[[], Awaitable[bool]], limit_s: float = PATIENCE_S) -> None:
     """Wait until this holds; other processes bring it about and have no way to call us."""
     async with asyncio.timeout(limit_s):
-        while not await look():
+        while not await look():  # noqa: ASYNC110 - no event reaches us from other processes
             await asyncio.sleep(0.02)
+
+
+def faults(record: Record) -> dict[str, int]:
+    """What went wrong so far, by kind; empty when nothing did."""
+    found = record.findings()
+    kinds = ("lost", "duplicated", "reordered", "unexpected", "unanswered", "refused")
+    return {kind: getattr(found, kind) for kind in kinds if getattr(found, kind)}

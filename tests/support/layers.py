@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from OpenSSL import SSL
 
@@ -89,8 +89,7 @@ class Starter(asyncio.Protocol):
         self._upper = upper
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._upper.layer = self._make(transport)
+        self._upper.layer = self._make(cast(asyncio.Transport, transport))
 
 
 @asynccontextmanager
@@ -146,12 +145,6 @@ class Pipe:
         self._protocol: asyncio.BufferedProtocol | None = None
         self._closing = False
 
-    @classmethod
-    def pair(cls) -> tuple["Pipe", "Pipe"]:
-        here, there = cls(), cls()
-        here.other, there.other = there, here
-        return here, there
-
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         assert isinstance(protocol, asyncio.BufferedProtocol)
         self._protocol = protocol
@@ -200,13 +193,20 @@ class Pipe:
         return 0
 
 
+def alone_in_memory(server: SSL.Context) -> tuple[Recorder, Pipe]:
+    """An accepting TLS layer on a pipe whose other end is the test: `deliver` and `sent`."""
+    accepting, pipe = Recorder(), Pipe()
+    accepting.layer = TlsLayer(pipe, server, accepting, server_side=True)
+    return accepting, pipe
+
+
 def in_memory(
     server: SSL.Context, client: SSL.Context, server_name: str | None = None
 ) -> tuple[Recorder, Recorder, Pipe, Pipe]:
     """Two TLS layers joined in memory: the uppers, then their pipes; the accepting side first."""
-    accepting, connecting = Recorder(), Recorder()
-    here, there = Pipe.pair()
-    accepting.layer = TlsLayer(here, server, accepting, server_side=True)
+    accepting, here = alone_in_memory(server)
+    connecting, there = Recorder(), Pipe()
+    here.other, there.other = there, here
     connecting.layer = TlsLayer(
         there, client, connecting, server_side=False, server_name=server_name
     )

@@ -58,7 +58,7 @@ async def node(
     await running.start()
     try:
         yield running
-        if not killed and running.returncode is None:
+        if not killed and running.run_dir.exists():
             await at_rest(running)
     finally:
         status = await running.stop()

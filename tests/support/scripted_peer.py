@@ -29,8 +29,8 @@ EXTERNAL_FEATURE = (
 END = "</stream:stream>"
 
 
-def header(sender: str | None, target: str | None, **more: str) -> str:
-    """A stream header as servers send it; `more` replaces or adds attributes (id='7')."""
+def header(sender: str | None, target: str | None, **more: str | None) -> str:
+    """A stream header as servers send it; `more` replaces, adds or (None) removes attributes."""
     given = {"xmlns": "jabber:server", "from": sender, "to": target, "version": "1.0", **more}
     attributes = "".join(f" {name}='{value}'" for name, value in given.items() if value is not None)
     return (
@@ -68,6 +68,10 @@ class Wire:
         self._writer = writer
         self._mark = 0
         self.received = ""
+
+    def write(self, text: str) -> None:
+        """Send without waiting for room."""
+        self._writer.write(text.encode())
 
     async def send(self, text: str | bytes) -> None:
         """Send in one write; a connection that the other side has reset takes nothing."""
@@ -120,21 +124,25 @@ class Wire:
             octets = await self._reader.read(READ_BYTES)
         except ConnectionError:
             return False
-        self.received += octets.decode()
+        self.received += octets.decode(errors="replace")
         return bool(octets)
 
 
 class Peer:
     """A scripted server for `domain`, whose counterpart is the hosted domain `local`.
 
-    `certificate` is the NAME.crt beside its NAME.key; without one it presents none as a client.
+    `certificate` is the NAME.crt beside its NAME.key; it serves with it, and as a client presents
+    it only if told so.
     """
 
-    def __init__(self, domain: str, local: str, certificate: Path | None) -> None:
+    def __init__(
+        self, domain: str, local: str, certificate: Path, presents_certificate: bool
+    ) -> None:
         self.domain = domain
         self.local = local
         self.port = 0
         self._certificate = certificate
+        self._presents_certificate = presents_certificate
         self._wires: asyncio.Queue[Wire] = asyncio.Queue()
         self._open = AsyncExitStack()
 
@@ -170,20 +178,19 @@ class Peer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        if self._certificate is not None:
+        if self._presents_certificate:
             context.load_cert_chain(self._certificate, self._certificate.with_suffix(".key"))
         return context
 
     def server_context(self) -> ssl.SSLContext:
         """A TLS server that asks for no certificate."""
-        assert self._certificate is not None, "a server needs a certificate"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._certificate, self._certificate.with_suffix(".key"))
         return context
 
     # --- openings, as the initiating server ---
 
-    def header(self, **more: str) -> str:
+    def header(self, **more: str | None) -> str:
         """Our header to the hosted domain."""
         return header(self.domain, self.local, **more)
 
@@ -247,9 +254,11 @@ class Peer:
 
 
 @asynccontextmanager
-async def scripted(domain: str, local: str, certificate: Path | None) -> AsyncIterator[Peer]:
+async def scripted(
+    domain: str, local: str, certificate: Path, *, presents_certificate: bool = True
+) -> AsyncIterator[Peer]:
     """A peer that listens; all its connections end with the block."""
-    peer = Peer(domain, local, certificate)
+    peer = Peer(domain, local, certificate, presents_certificate)
     async with peer._open:
         await peer._start()
         yield peer

@@ -78,8 +78,8 @@ def first_tag(octets: Octets, at: int, end: int) -> int:
 
 
 def opens_restricted(octets: Octets, at: int, end: int) -> bool:
-    """Whether a comment, processing instruction or declaration begins at the '<' at `at`."""
-    if at + 1 >= end:
+    """Whether a comment, processing instruction or declaration begins at `at`."""
+    if at + 1 >= end or octets[at] != _LESS:
         return False
     second = octets[at + 1]
     if second == _QUERY:
@@ -121,7 +121,7 @@ def token_at(octets: Octets, start: int, wanted: int, end: int, in_cdata: bool) 
     """Offset where the token around `wanted` begins; -1 inside a CDATA section.
 
     `start` is where a token begins, or inside a CDATA section; everything before the wanted token
-    must be well-formed.
+    must be well-formed. Markup that is restricted is always the wanted token: it goes no further.
     """
     at = start
     while True:
@@ -131,6 +131,8 @@ def token_at(octets: Octets, start: int, wanted: int, end: int, in_cdata: bool) 
                 return -1
             in_cdata = False
         elif octets[at] == _LESS:
+            if opens_restricted(octets, at, end):
+                return at
             after = TagScan(at, at + 1).find(octets, end) + 1
             if not after or after > wanted:
                 return at
@@ -144,7 +146,7 @@ def token_at(octets: Octets, start: int, wanted: int, end: int, in_cdata: bool) 
 def character_bytes(octets: Octets, at: int) -> int:
     """How long the UTF-8 sequence at `at` means to be, 1 to 4."""
     lead = octets[at]
-    return 1 if lead < 0xC2 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    return 1 if lead < 0xC2 or lead > 0xF4 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
 
 
 def is_utf8_at(octets: Octets, at: int) -> bool:

@@ -195,16 +195,24 @@ class Reader:
     def _next_cut(self, data: Octets, end: int) -> int:
         """Offset behind the '>' up to which expat may see `data` now; 0 for none before `end`."""
         tag = self._tag
-        if tag is None or not self._doom:
-            near = end if tag is None else min(end, tag.tag + _RESCAN_BYTES + 1)
-            find = data.find if self.careful or self._split.depth == 0 else data.rfind
-            cut = find(b">", max(self._fed, self._searched), near) + 1
-            if cut:
-                return cut
-            self._searched = max(self._searched, near)
-        if tag is None or (not self._doom and end <= tag.tag + _RESCAN_BYTES):
+        long_end = end if tag is None else min(end, tag.tag + _RESCAN_BYTES + 1)
+        if not self._doom and (cut := self._find_end(data, long_end)):
+            return cut
+        if tag is None or (not self._doom and end == long_end):
             return 0
-        return tag.find(data, end) + 1
+        cut = tag.find(data, end) + 1
+        if 0 < cut <= self._fed:
+            # Not UTF-8: expat waits for the rest of a character that runs over the tag's end.
+            return self._find_end(data, end)
+        return cut
+
+    def _find_end(self, data: Octets, end: int) -> int:
+        """Offset behind the next '>' before `end`, or the last one when in haste; 0 for none."""
+        find = data.find if self.careful or self._split.depth == 0 else data.rfind
+        cut = find(b">", max(self._fed, self._searched), end) + 1
+        if not cut:
+            self._searched = max(self._searched, end)
+        return cut
 
     def _note_tag(self, data: Octets) -> None:
         """After expat saw a piece: is it inside a tag, a '>' in quotes being the last octet?"""
@@ -213,7 +221,8 @@ class Reader:
         if at == self._fed or split.in_cdata or data[at : at + 1] != b"<":
             self._tag = None
         elif self._tag is None or self._tag.tag != at:
-            if lexical.opens_restricted(data, at, self._fed):
+            # between elements, text may stand before it: `_place` will see that first
+            if split.depth > 1 and lexical.opens_restricted(data, at, self._fed):
                 raise lexical.restricted("comment or processing instruction")
             self._tag = TagScan(at, at + 1)
 

@@ -10,7 +10,7 @@ from bench.authority import Authority
 from router.acceptor.certificates import CertificateStore
 from router.acceptor.tls import TlsSession
 from router.xmpp.errors import MisuseError
-from tests.support.layers import in_memory
+from tests.support.layers import alone_in_memory, in_memory
 
 MONTAGUE, CAPULET, BUECHER = "montague.example", "capulet.example", "bücher.example"
 HOSTED = (MONTAGUE, CAPULET, BUECHER)
@@ -130,10 +130,10 @@ async def test_any_octets_in_sni_are_an_unknown_name(
     store: CertificateStore, server_name: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hello = client_hello(server_name)
-    accepting, _, server_end, _ = in_memory(store.direct_context(), any_client())
+    accepting, server_end = alone_in_memory(store.direct_context())
     server_end.deliver(hello)
     assert accepting.heard == [("failed", "unrecognized name")]
-    accepting, _, server_end, _ = in_memory(store.starttls_context(MONTAGUE), any_client())
+    accepting, server_end = alone_in_memory(store.starttls_context(MONTAGUE))
     server_end.deliver(hello)
     assert accepting.heard == []
     assert server_end.sent.startswith(b"\x16\x03\x03")  # it goes on with a ServerHello

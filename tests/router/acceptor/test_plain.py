@@ -56,11 +56,12 @@ async def test_an_end_in_the_clear_is_never_clean_and_leaves_us_writing() -> Non
 
 
 async def test_after_close_nothing_is_heard_or_sent() -> None:
-    async with connected() as (upper, layer, (reader, writer)):
+    async with connected() as (upper, layer, (reader, _)):
         layer.write(b"last")
         layer.close()
         layer.write(b"too late")
-        writer.write(b"unheard")
+        layer.get_buffer(-1)[:7] = b"unheard"
+        layer.buffer_updated(7)
         assert await reader.read() == b"last"
         await upper.hears("lost")
         assert (upper.names(), upper.octets) == (["lost"], b"")

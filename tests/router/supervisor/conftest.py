@@ -65,6 +65,8 @@ def config_in(run_dir: Path, acceptors: int = 1, workers: int = 1) -> Config:
 async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
     """Start a supervisor: `start(acceptor="deaf", workers=2)`; all that is left ends at the end."""
     nodes: list[tuple[Node, RunDir]] = []
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
 
     def start(
         acceptor: str = "serve", worker: str = "serve", acceptors: int = 1, workers: int = 1
@@ -90,3 +92,4 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
         await asyncio.wait([node.task])
         close_listeners(node.listeners)
         run_dir.vacate()
+    assert faults == [], "an exception in a callback"

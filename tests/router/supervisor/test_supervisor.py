@@ -4,14 +4,16 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from router.supervisor import supervisor as module
+from router.supervisor.processes import MISSED_BEATS
 from router.supervisor.run_dir import RunDir
 from router.supervisor.supervisor import Supervisor
-from router.wire.control import Hello
+from router.wire.control import BEAT_INTERVAL_S, Hello
 from router.wire.control_link import connect
 from router.wire.shard import SHARDS
 from tests.router.supervisor.conftest import Node, StartNode, config_in
@@ -137,6 +139,23 @@ async def test_a_stuck_process_is_killed_and_replaced(start_node: StartNode) -> 
     assert node.supervisor.not_ready() == ()
 
 
+async def test_a_node_that_was_frozen_as_a_whole_kills_nobody(start_node: StartNode) -> None:
+    node = start_node()
+    await node.until_complete()
+    pids = [p.pid for p in node.supervisor.processes()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.5 * MISSED_BEATS * BEAT_INTERVAL_S)  # noqa: ASYNC251 - our loop is frozen too
+    loop = asyncio.get_running_loop()
+    looked_s = loop.time() + 1.2 * BEAT_INTERVAL_S
+    await eventually(lambda: loop.time() > looked_s)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    later_s = loop.time() + MISSED_BEATS * BEAT_INTERVAL_S
+    await eventually(lambda: loop.time() > later_s)
+    assert [p.pid for p in node.supervisor.processes()] == pids
+
+
 async def test_processes_that_cannot_start_end_it_with_1(start_node: StartNode) -> None:
     node = start_node(worker="die")
     async with asyncio.timeout(20):
@@ -232,14 +251,15 @@ async def test_streams_are_asked_of_every_acceptor(start_node: StartNode) -> Non
     assert sorted(str(row["acceptor"]) for row in rows) == ["a0.1", "a1.1"]
 
 
+@pytest.mark.parametrize("knows_the_pid", [False, True])
 async def test_a_stranger_on_the_control_socket_is_sent_away(
-    start_node: StartNode, tmp_path: Path
+    start_node: StartNode, tmp_path: Path, knows_the_pid: bool
 ) -> None:
     node = start_node()
     await node.until_complete()
     lost = asyncio.Event()
     link = await connect(str(tmp_path / "control.sock"), lambda _: None, lost.set)
-    link.send(Hello("a0.1", os.getpid()))
+    link.send(Hello("a0.1", node.pid("a0.1") if knows_the_pid else os.getpid()))
     await lost.wait()
     assert not node.supervisor.not_ready()
 
@@ -248,6 +268,26 @@ async def test_the_control_socket_is_private(start_node: StartNode, tmp_path: Pa
     node = start_node()
     await node.until_complete()
     assert (tmp_path / "control.sock").stat().st_mode & 0o777 == 0o600
+
+
+async def test_processes_inherit_the_lock_and_only_their_own_sockets(
+    start_node: StartNode, tmp_path: Path
+) -> None:
+    node = start_node(acceptors=2)
+    await node.until_complete()
+    ours = {
+        sock.fileno(): f"socket:[{os.fstat(sock.fileno()).st_ino}]"
+        for listener in node.listeners
+        for sock in listener.sockets
+    }
+    for process in node.supervisor.processes():
+        held = open_files(process.pid)
+        assert str(tmp_path / "lock") in held
+        assert len(held & set(ours.values())) == (1 if process.role == "acceptor" else 0)
+
+
+def open_files(pid: int) -> set[str]:
+    return {os.readlink(entry) for entry in os.scandir(f"/proc/{pid}/fd")}
 
 
 def test_role_commands_say_worker_only_where_it_is_one() -> None:

@@ -10,6 +10,7 @@ import zmq
 from router.wire import bus
 from router.wire.bus import DealerSocket, RouterSocket
 from router.xmpp.errors import MisuseError
+from tests.support.eventually import eventually
 
 
 class Inbox:
@@ -109,10 +110,7 @@ async def test_a_peer_nobody_has_heard_of_is_unreachable(joined):
 async def test_a_peer_that_left_becomes_unreachable(joined):
     router, _, dealer, _ = joined
     dealer.close()
-    async with asyncio.timeout(10):
-        while router.send("w0.1", [b"x"]):
-            await asyncio.sleep(0)
-    assert not router.send("w0.1", [b"x"])
+    await eventually(lambda: not router.send("w0.1", [b"x"]))
 
 
 async def test_an_id_in_use_is_not_taken_over(joined, context, endpoint):
@@ -149,11 +147,11 @@ async def test_what_zeromq_does_not_take_waits_in_order(context, endpoint, monke
     monkeypatch.setattr(bus, "_HIGH_WATER_MESSAGES", 10)
     loop = asyncio.get_running_loop()
     dealer = DealerSocket(loop, context, endpoint, "w0.1", Inbox().dealt)
-    assert all(dealer.send([str(number).encode()]) for number in range(5000))
+    assert all(dealer.send([str(number).encode()]) for number in range(500))
     inbox = Inbox()
     router = RouterSocket(loop, context, endpoint, inbox.routed)
-    messages = await inbox.wait_for(5000)
-    assert [int(parts[0]) for _, parts in messages] == list(range(5000))
+    messages = await inbox.wait_for(500)
+    assert [int(parts[0]) for _, parts in messages] == list(range(500))
     dealer.close()
     router.close()
 
@@ -166,9 +164,9 @@ async def test_a_routers_queue_for_a_slow_peer_is_flushed_too(context, endpoint,
     dealer = DealerSocket(loop, context, endpoint, "w0.1", to_dealer.dealt)
     dealer.send([b"hello"])
     await to_router.wait_for(1)
-    assert all(router.send("w0.1", [str(n).encode(), b"x" * 1000]) for n in range(5000))
-    messages = await to_dealer.wait_for(5000)
-    assert [int(parts[0]) for parts in messages] == list(range(5000))
+    assert all(router.send("w0.1", [str(n).encode(), b"x" * 1000]) for n in range(500))
+    messages = await to_dealer.wait_for(500)
+    assert [int(parts[0]) for parts in messages] == list(range(500))
     dealer.close()
     router.close()
 

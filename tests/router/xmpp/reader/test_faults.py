@@ -345,6 +345,34 @@ def test_a_fault_in_a_long_tag_has_one_place(size: int, bad: bytes) -> None:
     assert len(read(HEADER + M + tag)) == 2
 
 
+@pytest.mark.clause("XML-03", "XML-07")
+@pytest.mark.parametrize("size", [10, 4_090, 4_096, 5_000])
+@pytest.mark.parametrize("place", [b"", b" a='1' b='"])
+def test_half_a_character_at_the_end_of_a_long_tag(size: int, place: bytes) -> None:
+    tag = b"<b" + b"x" * size + place + b"\xf0>>>" + b"y>" * 20
+    assert fault(HEADER + M + tag + b"'>z>") == "unsupported-encoding"
+
+
+@pytest.mark.clause("XML-03", "XML-07")
+@pytest.mark.parametrize("octet", [b"\xff", b"\xf5", b"\xc0", b"\x80"])
+def test_an_octet_that_begins_no_character_is_judged_at_the_next_end(octet: bytes) -> None:
+    assert fault(HEADER + M + b"<b a='" + octet + b">") == "unsupported-encoding"
+
+
+@pytest.mark.clause("XML-01", "XML-04", "XML-07")
+@pytest.mark.parametrize(
+    "octets, condition",
+    [
+        (M + b"<?xml ]]>\xff<<!-- x -->>", "restricted-xml"),
+        (M + b"<!--<b a='1'>\x80<?xml '><b>", "restricted-xml"),
+        (M + b"a>\xf0?>\x01&lt;</message>", "unsupported-encoding"),
+        (M + b"</message>\xc3\xa4<?xml '/>x>", "bad-format"),
+    ],
+)
+def test_the_first_of_several_faults_in_a_row(octets: bytes, condition: str) -> None:
+    assert fault(HEADER + octets) == condition
+
+
 @pytest.mark.clause("XML-06")
 def test_depth_is_bounded() -> None:
     def nested(depth: int) -> bytes:

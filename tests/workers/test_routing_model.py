@@ -1,0 +1,329 @@
+"""Routing among toy acceptors, in any interleaving: order holds and no stanza is forgotten.
+
+The toys keep the acceptors' side of the lanes: runs are retained until their outcome is known, an
+egress stream takes each sequence number once, old leases and old epochs are fenced.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from router.config import Limits
+from router.wire.frames import (
+    Announced,
+    Attached,
+    Data,
+    Detached,
+    Dial,
+    DialFailed,
+    Dialling,
+    Forward,
+    Frame,
+    Granted,
+    Joined,
+    Reject,
+    Revoked,
+    StreamId,
+)
+from router.wire.shard import SHARDS
+from router.xmpp.pair import DomainPair
+from router.xmpp.stanza import Counts
+from workers.routing import Routing
+
+OWNER = "a0.1"  # all lanes begin here; it never dies
+OUT = DomainPair("montague.example", "capulet.example")
+IN = OUT.inverse()
+HOSTED = frozenset({"montague.example"})
+LIMITS = Limits(backlog_bytes=1024, backlog_stanzas=6, backlog_s=30)
+PAIRS = {1: OUT, 2: OUT, 3: IN}  # by lane
+
+
+@dataclass
+class Acceptor:
+    """Streams and dials; `live` once the present worker has been told all about them."""
+
+    streams: dict[int, DomainPair] = field(default_factory=dict)
+    initiated: set[int] = field(default_factory=set)
+    dialling: set[DomainPair] = field(default_factory=set)
+    taken: dict[tuple[int, int], int] = field(default_factory=dict)  # stream, lane → last
+    to_worker: deque[Frame] = field(default_factory=deque)
+    from_worker: deque[tuple[int, Frame]] = field(default_factory=deque)  # with its generation
+    live: bool = False
+
+    def tell(self, frame: Frame) -> None:
+        if self.live:
+            self.to_worker.append(frame)
+
+
+@dataclass
+class Lane:
+    """A run is (first, count); a stanza's outcome is "delivered" or "rejected"."""
+
+    pair: DomainPair
+    epoch: int = 1
+    next: int = 1
+    egress: StreamId | None = None
+    runs: list[tuple[int, int]] = field(default_factory=list)
+    outcome: dict[int, str] = field(default_factory=dict)
+    delivered: list[int] = field(default_factory=list)
+
+    def open_runs(self) -> list[tuple[int, int]]:
+        return [run for run in self.runs if not set(numbers(*run)) <= self.outcome.keys()]
+
+
+def numbers(first: int, count: int) -> range:
+    return range(first, first + count)
+
+
+def announcement(stream: int, acceptor: Acceptor, pair: DomainPair) -> Frame:
+    if pair == IN:
+        return Attached("montague.example", stream)
+    return Granted(stream, pair, stream in acceptor.initiated)
+
+
+class World(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.version = self.generation = 0
+        self.streams_made = 0
+        self.incarnation = 1
+        self.acceptors = {OWNER: Acceptor(), "a1.1": Acceptor()}
+        self.lanes = {number: Lane(pair) for number, pair in PAIRS.items()}
+        self.ways: dict[tuple[int, int, int], StreamId] = {}
+        self.replace_worker()
+
+    # --- the worker ---
+
+    def replace_worker(self) -> None:
+        """The old one dies with what is on its way to it; what it sent still arrives."""
+        self.generation += 1
+        self.routing = Routing(HOSTED, LIMITS)
+        for acceptor in self.acceptors.values():
+            acceptor.to_worker.clear()
+            acceptor.live = False
+        self.new_membership()
+
+    def new_membership(self) -> None:
+        self.version += 1
+        owned = dict.fromkeys(range(SHARDS), self.generation)
+        self.sent(self.routing.membership(self.version, list(self.acceptors), owned, self.now))
+
+    def sent(self, sends) -> None:
+        for acceptor, frame in sends:
+            if isinstance(frame, Forward):
+                way = self.generation, frame.lane, frame.epoch
+                stream = StreamId(acceptor, frame.stream)
+                assert self.ways.setdefault(way, stream) == stream, "one epoch, two streams"
+            self.acceptors[acceptor].from_worker.append((self.generation, frame))
+
+    def hear(self, name: str) -> None:
+        frame = self.acceptors[name].to_worker.popleft()
+        self.sent(self.routing.receive(name, frame, self.now))
+
+    # --- the acceptors ---
+
+    def obey(self, name: str) -> None:
+        acceptor = self.acceptors[name]
+        generation, frame = acceptor.from_worker.popleft()
+        if generation != self.generation:
+            return  # fenced
+        match frame:
+            case Joined():
+                self.introduce(name, frame.version)
+            case Dial():
+                if frame.pair not in acceptor.dialling:
+                    acceptor.dialling.add(frame.pair)
+                    acceptor.tell(Dialling(frame.pair))
+            case Forward():
+                self.forward(name, acceptor, frame)
+            case Reject():
+                lane = self.lanes[frame.lane]
+                if frame.epoch == lane.epoch:
+                    for number in numbers(frame.first, frame.count):
+                        assert number not in lane.outcome, "delivered or rejected, and rejected"
+                        lane.outcome[number] = "rejected"
+
+    def introduce(self, name: str, version: int) -> None:
+        acceptor = self.acceptors[name]
+        is_new, acceptor.live = not acceptor.live, True
+        if is_new:
+            for stream, pair in acceptor.streams.items():
+                acceptor.tell(announcement(stream, acceptor, pair))
+            for pair in acceptor.dialling:
+                acceptor.tell(Dialling(pair))
+        acceptor.tell(Announced(version))
+        if is_new and name == OWNER:
+            for number in self.lanes:
+                self.send_again(number)
+
+    def forward(self, name: str, acceptor: Acceptor, frame: Forward) -> None:
+        lane = self.lanes[frame.lane]
+        if frame.epoch != lane.epoch:
+            return  # fenced
+        if acceptor.streams.get(frame.stream) != frame.pair:
+            self.begin_epoch(frame.lane)  # Returned
+            return
+        lane.egress = StreamId(name, frame.stream)
+        last = acceptor.taken.get((frame.stream, frame.lane), 0)
+        for number in numbers(frame.first, frame.counts.total):
+            if number > last:
+                assert number not in lane.outcome, "delivered or rejected, and delivered"
+                lane.outcome[number] = "delivered"
+                lane.delivered.append(number)
+                acceptor.taken[frame.stream, frame.lane] = number
+
+    def begin_epoch(self, number: int) -> None:
+        self.lanes[number].epoch += 1
+        self.lanes[number].egress = None
+        self.send_again(number)
+
+    def send_again(self, number: int) -> None:
+        for run in self.lanes[number].open_runs():
+            self.send_run(number, *run)
+
+    def send_run(self, number: int, first: int, count: int) -> None:
+        lane = self.lanes[number]
+        counts = Counts(count, 0, 0)
+        frame = Data(
+            number, lane.epoch, first, counts, lane.pair, self.generation, lane.egress, b"x" * count
+        )
+        self.acceptors[OWNER].tell(frame)
+
+    def open_stream(self, name: str, pair: DomainPair, initiated: bool) -> None:
+        acceptor = self.acceptors[name]
+        self.streams_made += 1
+        acceptor.streams[self.streams_made] = pair
+        if initiated:
+            acceptor.initiated.add(self.streams_made)
+        acceptor.tell(announcement(self.streams_made, acceptor, pair))
+
+    def close_stream(self, name: str, stream: int) -> None:
+        acceptor = self.acceptors[name]
+        pair = acceptor.streams.pop(stream)
+        if pair == IN:
+            acceptor.tell(Detached("montague.example", stream))
+        else:
+            acceptor.tell(Revoked(stream, pair))
+        for number, lane in self.lanes.items():
+            if lane.egress == StreamId(name, stream):
+                self.begin_epoch(number)  # Returned
+
+    def some(self, data, names) -> str:
+        return data.draw(st.sampled_from(sorted(names)))
+
+    # --- what may happen ---
+
+    @rule(number=st.sampled_from(sorted(PAIRS)), count=st.integers(1, 3))
+    def stanzas_arrive(self, number, count):
+        lane = self.lanes[number]
+        run = lane.next, count
+        lane.next += count
+        lane.runs.append(run)
+        self.send_run(number, *run)
+
+    @precondition(lambda self: any(a.to_worker for a in self.acceptors.values()))
+    @rule(data=st.data(), count=st.integers(1, 8))
+    def the_worker_hears(self, data, count):
+        name = self.some(data, [n for n, a in self.acceptors.items() if a.to_worker])
+        for _ in range(min(count, len(self.acceptors[name].to_worker))):
+            self.hear(name)
+
+    @precondition(lambda self: any(a.from_worker for a in self.acceptors.values()))
+    @rule(data=st.data(), count=st.integers(1, 8))
+    def an_acceptor_hears(self, data, count):
+        name = self.some(data, [n for n, a in self.acceptors.items() if a.from_worker])
+        for _ in range(min(count, len(self.acceptors[name].from_worker))):
+            self.obey(name)
+
+    @rule(data=st.data())
+    def a_peer_connects(self, data):
+        self.open_stream(self.some(data, self.acceptors), OUT, initiated=False)
+
+    @precondition(lambda self: not any(IN in a.streams.values() for a in self.acceptors.values()))
+    @rule(data=st.data())
+    def a_component_attaches(self, data):
+        self.open_stream(self.some(data, self.acceptors), IN, initiated=False)
+
+    @precondition(lambda self: any(a.dialling for a in self.acceptors.values()))
+    @rule(data=st.data(), works=st.booleans())
+    def a_dial_ends(self, data, works):
+        self.end_dial(self.some(data, [n for n, a in self.acceptors.items() if a.dialling]), works)
+
+    def end_dial(self, name: str, works: bool) -> None:
+        self.acceptors[name].dialling.remove(OUT)
+        if works:
+            self.open_stream(name, OUT, initiated=True)
+        else:
+            self.acceptors[name].tell(DialFailed(OUT, "remote-server-not-found", "cancel", ""))
+
+    @precondition(lambda self: any(a.streams for a in self.acceptors.values()))
+    @rule(data=st.data())
+    def a_stream_closes(self, data):
+        name = self.some(data, [n for n, a in self.acceptors.items() if a.streams])
+        self.close_stream(name, data.draw(st.sampled_from(sorted(self.acceptors[name].streams))))
+
+    @rule()
+    def the_worker_dies(self):
+        self.replace_worker()
+
+    @rule()
+    def the_other_acceptor_dies(self):
+        """What it took is gone for good; owners fence their epochs everywhere and go on."""
+        (gone,) = self.acceptors.keys() - {OWNER}
+        del self.acceptors[gone]
+        self.incarnation += 1
+        self.acceptors[f"a1.{self.incarnation}"] = Acceptor()
+        self.new_membership()
+        for number, lane in self.lanes.items():
+            if lane.egress is None or lane.egress.acceptor == gone:
+                self.begin_epoch(number)
+
+    @rule(seconds=st.sampled_from([1.0, 31.0]))
+    def time_passes(self, seconds):
+        self.now += seconds
+        deadline = self.routing.deadline()
+        if deadline is not None and deadline <= self.now:
+            self.sent(self.routing.deadline_passed(self.now))
+
+    # --- what must hold ---
+
+    @invariant()
+    def order_holds(self):
+        for lane in self.lanes.values():
+            assert lane.delivered == sorted(set(lane.delivered))
+
+    @invariant()
+    def a_wait_has_an_end(self):
+        if any(row["backlog_stanzas"] for row in self.routing.rows()):
+            assert self.routing.deadline() is not None
+
+    def teardown(self):
+        """Once all has been said and every dial has ended, every stanza has its outcome."""
+        self.settle()
+        while dialling := [n for n, a in self.acceptors.items() if a.dialling]:
+            self.end_dial(dialling[0], works=False)
+            self.settle()
+        for lane in self.lanes.values():
+            assert sorted(lane.outcome) == list(range(1, lane.next))
+        self.order_holds()
+        assert self.routing.queue_bytes() == 0
+
+    def settle(self) -> None:
+        moved = True
+        while moved:
+            moved = False
+            for name in sorted(self.acceptors):
+                if self.acceptors[name].to_worker:
+                    self.hear(name)
+                    moved = True
+                if self.acceptors[name].from_worker:
+                    self.obey(name)
+                    moved = True
+
+
+TestWorld = World.TestCase
+TestWorld.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
