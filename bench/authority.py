@@ -28,18 +28,6 @@ _PURPOSES: Final = {
     "none": [],
 }
 
-_SIGNS_CERTIFICATES: Final = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
-
 Purpose = Literal["server", "client", "both", "none"]
 KeyKind = Literal["ec", "ec224", "ed25519", "rsa1024", "rsa2048"]
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
@@ -47,11 +35,13 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPri
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """One root, in `ca.pem` of `directory`; what it issues goes beside it unless told otherwise."""
+    """A root, in `ca.pem` of `directory`, or one below it; what it issues goes there, too."""
 
     directory: Path
     certificate: x509.Certificate
     key: PrivateKey
+    between: tuple[x509.Certificate, ...] = ()
+    """From this authority up to the root, without the root: what a leaf's file carries along."""
 
     @classmethod
     def make(
@@ -62,7 +52,7 @@ class Authority:
         key = _new_key("ec")
         extensions: list[tuple[x509.ExtensionType, bool]] = [
             (x509.BasicConstraints(ca=True, path_length=None), critical),
-            (_SIGNS_CERTIFICATES, True),
+            (_key_usage(signs_certificates=True), True),
         ]
         certificate = _sign(_name(name), key, _name(name), key, extensions, _in_days(3650))
         authority = cls(directory, certificate, key)
@@ -87,34 +77,25 @@ class Authority:
         not_before: datetime.datetime | None = None,
         not_after: datetime.datetime | None = None,
         self_signed: bool = False,
-        issuer: tuple[Path, Path] | None = None,
         intermediate: bool = False,
-        intermediate_not_after: datetime.datetime | None = None,
-        permitted: Sequence[str] = (),
     ) -> tuple[Path, Path]:
         """Write NAME.crt (leaf first, then any intermediate) and NAME.key; return both paths.
 
         `dns` is (name,) unless given; with no identifier at all there is no subjectAltName, only
-        the CN. `intermediate` puts an authority between, whose name constraints permit the domains
-        in `permitted`. `issuer`, the files of another certificate, signs in place of the root.
+        the CN. `intermediate` puts a sound `subordinate` between.
         """
         into = into or self.directory
         into.mkdir(parents=True, exist_ok=True)
         own = _new_key(key)
         extensions = _leaf_extensions((name,) if dns is None else dns, srv, xmpp, eku)
-        signed_by, signer, rest = self.certificate.subject, self.key, b""
+        above = self.subordinate() if intermediate else self
+        issuer, signer = above.certificate.subject, above.key
         if self_signed:
-            signed_by, signer = _name(name), own
-        elif issuer:
-            above, signer = _read(*issuer)
-            signed_by, rest = above.subject, _pem(above)
-        elif intermediate:
-            above, signer = self._intermediate(permitted, intermediate_not_after or _in_days(365))
-            signed_by, rest = above.subject, _pem(above)
+            issuer, signer = _name(name), own
         end = not_after or _in_days(90)
-        leaf = _sign(_name(name), own, signed_by, signer, extensions, end, not_before)
+        leaf = _sign(_name(name), own, issuer, signer, extensions, end, not_before)
         certificate_file, key_file = into / f"{name}.crt", into / f"{name}.key"
-        certificate_file.write_bytes(_pem(leaf) + rest)
+        certificate_file.write_bytes(b"".join(map(_pem, (leaf, *above.between))))
         key_file.touch(mode=0o600)
         key_file.write_bytes(
             own.private_bytes(
@@ -125,28 +106,34 @@ class Authority:
         )
         return certificate_file, key_file
 
-    def _intermediate(
-        self, permitted: Sequence[str], not_after: datetime.datetime
-    ) -> tuple[x509.Certificate, PrivateKey]:
-        key = _new_key("ec")
+    def subordinate(
+        self,
+        *,
+        ca: bool = True,
+        signs_certificates: bool = True,
+        eku: Purpose = "server",
+        key: KeyKind = "ec",
+        permitted: Sequence[str] = (),
+        not_after: datetime.datetime | None = None,
+    ) -> "Authority":
+        """An intermediate like the public ones, for servers alone; each argument spoils it.
+
+        `permitted`: the domains to which name constraints bind it.
+        """
+        own = _new_key(key)
         extensions: list[tuple[x509.ExtensionType, bool]] = [
-            (x509.BasicConstraints(ca=True, path_length=0), True),
-            (_SIGNS_CERTIFICATES, True),
-            # As the public ones are now: for servers alone.
-            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (x509.BasicConstraints(ca=ca, path_length=0 if ca else None), True),
+            (_key_usage(signs_certificates), True),
         ]
+        if purposes := _PURPOSES[eku]:
+            extensions.append((x509.ExtendedKeyUsage(purposes), False))
         if permitted:
             names = [x509.DNSName(name) for name in permitted]
             extensions.append((x509.NameConstraints(names, None), True))
-        subject = _name("Throw-away intermediate CA")
-        issuer = self.certificate.subject
-        return _sign(subject, key, issuer, self.key, extensions, not_after), key
-
-
-def _read(certificate_file: Path, key_file: Path) -> tuple[x509.Certificate, PrivateKey]:
-    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-    assert isinstance(key, PrivateKey)
-    return x509.load_pem_x509_certificate(certificate_file.read_bytes()), key
+        subject, issuer = _name("Throw-away intermediate CA"), self.certificate.subject
+        end = not_after or _in_days(365)
+        certificate = _sign(subject, own, issuer, self.key, extensions, end)
+        return Authority(self.directory, certificate, own, (certificate, *self.between))
 
 
 def _leaf_extensions(
@@ -190,6 +177,20 @@ def _sign(
         builder = builder.add_extension(extension, critical)
     digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return builder.sign(signer, digest)
+
+
+def _key_usage(signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _new_key(kind: KeyKind) -> PrivateKey:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rich.box import ROUNDED, SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -63,7 +63,9 @@ class Screen:
         hint = (
             "" if is_foreign else "Prosody is not installed here; with it, it would play Capulet."
         )
-        parts = [who, *([Text(hint, "dim")] if hint else [])]
+        parts: list[RenderableType] = [who]
+        if hint:
+            parts.append(Text(hint, "dim"))
         self._console.print(
             Panel(
                 Group(*parts), title="Causeway demo", title_align="left", box=ROUNDED, expand=False
@@ -172,9 +174,9 @@ class Screen:
 
 
 def _table(*, left: Sequence[str], right: Sequence[str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for title in left:
-        table.add_column(title)
+        table.add_column(title, no_wrap=True)
     for title in right:
         table.add_column(title, justify="right")
     return table

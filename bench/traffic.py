@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from slixmpp import ComponentXMPP, Message
+from slixmpp import JID, ComponentXMPP, Message
 from slixmpp.exceptions import IqError, IqTimeout
 
 HOST: Final = "127.0.0.1"
@@ -129,7 +129,7 @@ class Correspondent(ComponentXMPP):
 
     def __init__(self, domain: str, secret: str, port: int) -> None:
         # Without fix_error_ns slixmpp reads every error's condition as feature-not-implemented.
-        super().__init__(domain, secret, HOST, port, fix_error_ns=True)
+        super().__init__(domain, secret, HOST, port, fix_error_ns=True)  # type: ignore[no-untyped-call]
         self.domain = domain
         self.register_plugin("xep_0199")
         self.add_event_handler("message", self._message)
@@ -139,12 +139,13 @@ class Correspondent(ComponentXMPP):
 
     def send_numbered(self, route: Route, number: int) -> None:
         """One message whose body is its number."""
-        self.send_message(mto=route.target, mfrom=route.sender, mbody=str(number), mtype="chat")
+        sender, target = JID(route.sender), JID(route.target)
+        self.send_message(mto=target, mfrom=sender, mbody=str(number), mtype="chat")
 
     async def ping(self, route: Route, timeout_s: float) -> None:
         """Return when the answer is there. Raises slixmpp's IqError or IqTimeout."""
         plugin = self.plugin["xep_0199"]
-        await plugin.send_ping(route.target, ifrom=route.sender, timeout=timeout_s)
+        await plugin.send_ping(JID(route.target), ifrom=JID(route.sender), timeout=timeout_s)
 
     def _message(self, message: Message) -> None:
         body = message["body"]

@@ -17,13 +17,22 @@ def _in_order(stream: StreamId) -> tuple[str, int]:
     return stream.acceptor, stream.number
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What is known of a stream that may carry a pair: who opened it, and how it was proved."""
+
+    initiated: bool
+    mechanism: str
+
+
 @dataclass(slots=True)
 class PairRoutes:
-    """What one pair has. `granted` maps a stream to whether we opened its connection."""
+    """What one pair has. `settle_at_s`: when to look whether one of two connections may go."""
 
     backlog: Backlog
-    granted: dict[StreamId, bool] = field(default_factory=dict)
+    granted: dict[StreamId, Grant] = field(default_factory=dict)
     in_use: StreamId | None = None
+    settle_at_s: float | None = None
     dialling: set[str] = field(default_factory=set)
 
     def stream(self) -> StreamId | None:
@@ -44,8 +53,18 @@ class PairRoutes:
 
     def initiated(self) -> StreamId | None:
         """The lowest granted stream on a connection that we opened."""
-        ours = [stream for stream, initiated in self.granted.items() if initiated]
+        ours = [stream for stream, grant in self.granted.items() if grant.initiated]
         return min(ours, key=_in_order, default=None)
+
+    def surplus(self) -> StreamId | None:
+        """The connection of ours that one of the peer's makes superfluous, after a double dial.
+
+        Both must be proved by certificate: dialback needs one in each direction (XEP-0220 §2.1).
+        """
+        external = {s: g.initiated for s, g in self.granted.items() if g.mechanism == "external"}
+        if set(external.values()) != {True, False}:
+            return None
+        return max((stream for stream, ours in external.items() if ours), key=_in_order)
 
     @property
     def is_idle(self) -> bool:
@@ -94,8 +113,12 @@ class Pairs:
             self._pairs.pop(pair).backlog.take_all()
 
     def expires_s(self) -> float | None:
-        """When the first queued run has waited too long; None when nothing waits."""
-        times = [routes.backlog.expires_s() for routes in self._pairs.values()]
+        """When a queued run has waited too long or a double dial is to be settled; None: never."""
+        times = [
+            time
+            for routes in self._pairs.values()
+            for time in (routes.backlog.expires_s(), routes.settle_at_s)
+        ]
         return min((time for time in times if time is not None), default=None)
 
     def rows(self) -> tuple[dict[str, object], ...]:

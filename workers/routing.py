@@ -23,6 +23,7 @@ from router.wire.frames import (
     Granted,
     Joined,
     Reject,
+    Retire,
     Revoked,
     StreamId,
     Verify,
@@ -34,8 +35,13 @@ from router.xmpp.pair import DomainPair
 from workers.backlog import Queued, Room
 from workers.hosted import Attachments
 from workers.lanes import Epoch, Lanes
-from workers.pairs import Pairs
+from workers.pairs import Grant, PairRoutes, Pairs
 from workers.shards import Early, Shards
+
+# A peer that settles a double dial by closing its own connection does so within the first second:
+# Metre at once, a Causeway whose domain is the higher one after SETTLE_FIRST_S.
+SETTLE_FIRST_S: Final = 1.0
+SETTLE_SECOND_S: Final = 5.0
 
 _NOT_ATTACHED: Final = StanzaError.of("remote-server-timeout", "not attached")
 _NO_STREAM_IN_TIME: Final = StanzaError.of("remote-server-timeout", "no stream in time")
@@ -128,17 +134,23 @@ class Routing:
         return self._take_sends()
 
     def deadline(self) -> float | None:
-        """When to call `deadline_passed`; None while nothing waits. Only that call changes it."""
+        """When to call `deadline_passed`; None while nothing waits."""
         return self._deadline
 
     def deadline_passed(self, now: float) -> list[Send]:
-        """Refuse what has waited too long (RFC 6120 §8.3.3.17)."""
+        """Refuse what has waited too long (RFC 6120 §8.3.3.17); settle double dials."""
         for pair, routes in self._pairs:
+            if routes.settle_at_s is not None and routes.settle_at_s <= now:
+                self._settle(pair, routes)
             for queued in routes.backlog.take_expired(now):
                 self._reject(queued.source, queued.data, _NO_STREAM_IN_TIME)
             self._pairs.forget_if_idle(pair)
         self._deadline = self._pairs.expires_s()
         return self._take_sends()
+
+    def _wake_at(self, at_s: float) -> None:
+        if self._deadline is None or at_s < self._deadline:
+            self._deadline = at_s
 
     def queue_bytes(self) -> int:
         """Octets that wait here, for a stream or for announcements."""
@@ -220,8 +232,8 @@ class Routing:
             self._reject(source, data, _QUEUE_FULL)
             self._pairs.forget_if_idle(data.pair)
             return
-        if self._deadline is None:
-            self._deadline = routes.backlog.expires_s()
+        if (expires_s := routes.backlog.expires_s()) is not None:
+            self._wake_at(expires_s)
         if not routes.dialling:
             self._dial(data.pair, near=source)
 
@@ -238,13 +250,30 @@ class Routing:
         if not self._owns(frame.pair):
             return
         routes = self._pairs.get(frame.pair)
-        routes.granted[StreamId(source, frame.stream)] = frame.initiated
+        routes.granted[StreamId(source, frame.stream)] = Grant(frame.initiated, frame.mechanism)
         routes.dialling.discard(source)
+        if routes.surplus() is not None and routes.settle_at_s is None:
+            is_first = frame.pair.target < frame.pair.sender
+            routes.settle_at_s = now + (SETTLE_FIRST_S if is_first else SETTLE_SECOND_S)
+            self._wake_at(routes.settle_at_s)
         self._route_all(routes.backlog.take_all(), now)
 
     def _route_all(self, runs: list[Queued], now: float) -> None:
         for queued in runs:
             self._route(queued.source, queued.data, now)
+
+    def _settle(self, pair: DomainPair, routes: PairRoutes) -> None:
+        """Close our connection of two that serve the pair, unless one is gone by now.
+
+        BIDI-22. Its lanes move when the acceptor returns them, which is after the peer's closing
+        tag: by then the peer has read all of it, so nothing is overtaken (RFC 6120 §10.1).
+        """
+        routes.settle_at_s = None
+        surplus = routes.surplus()
+        if surplus is not None:
+            self._lanes.end(surplus, pair)
+            routes.revoke(surplus)
+            self._send(surplus.acceptor, Retire(surplus.number, pair))
 
     def _revoked(self, source: str, frame: Revoked) -> None:
         stream = StreamId(source, frame.stream)

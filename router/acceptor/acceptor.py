@@ -223,9 +223,23 @@ class Acceptor:
             log.info("s2s.authorised", **_names(connection), pair=str(event.pair))
         if event.may_send:
             self._links.to_shard(
-                shard_of(*event.pair), Granted(connection.number, event.pair, initiated)
+                shard_of(*event.pair),
+                Granted(connection.number, event.pair, initiated, event.mechanism),
             )
             self._dialer.authorised(connection, event.pair)
+
+    def closing(self, connection: Connection) -> None:
+        """Nothing leaves on this stream any more: shards are to look for another at once."""
+        core = connection.core
+        if isinstance(core, ServerStream):
+            for pair in core.grants.send:
+                self._links.to_shard(shard_of(*pair), Revoked(connection.number, pair))
+            self._dialer.stream_closing(connection)
+        elif isinstance(core, ComponentStream) and core.domain:
+            if self._attached.get(core.domain) is connection:
+                del self._attached[core.domain]
+            # Also when it was not attached yet: the domain may have been reserved for it.
+            self._links.to_all_workers(frames.Detached(core.domain, connection.number))
 
     def _closed(self, connection: Connection, event: events.StreamClosed) -> None:
         log.info(
@@ -235,16 +249,9 @@ class Acceptor:
             by_peer=event.by_peer,
             text=event.text,
         )
-        core = connection.core
-        if isinstance(core, ComponentStream):
-            if self._attached.get(core.domain) is connection:
-                del self._attached[core.domain]
-                self._links.to_all_workers(frames.Detached(core.domain, connection.number))
-        else:
+        if isinstance(connection.core, ServerStream):
             condition = event.condition or ("lost" if event.abrupt else "none")
             self.counters.add("causeway_s2s_closed_total", connection.direction, condition)
-            for pair in core.grants.send:
-                self._links.to_shard(shard_of(*pair), Revoked(connection.number, pair))
         self._ingress.stream_gone(connection)
         self._verifications.stream_gone(connection)
         if connection.direction == "out":
@@ -288,6 +295,8 @@ class Acceptor:
             self._ingress.returned(frame)
         elif isinstance(frame, frames.Dial):
             self._dialer.dial(frame.pair)
+        elif isinstance(frame, frames.Retire):
+            self._retire(frame.stream)
         elif isinstance(frame, frames.VerifyKey):
             self._dialer.verify(frame)
         elif isinstance(frame, frames.Verified):
@@ -303,6 +312,11 @@ class Acceptor:
         connection = self._connections.get(frame.request)
         if connection is not None and isinstance(connection.core, ComponentStream):
             connection.act(connection.core.answer_attach(frame.accepted, self._loop.time()))
+
+    def _retire(self, number: int) -> None:
+        connection = self._connections.get(number)
+        if connection is not None:
+            connection.close()
 
     # --- membership ---
 
@@ -320,12 +334,12 @@ class Acceptor:
             yield frames.Attached(domain, connection.number)
         for connection in self._connections.values():
             core = connection.core
-            if connection.end is not None:
-                continue
             if isinstance(core, ServerStream):
                 for pair in core.grants.send:
-                    if shard_of(*pair) in shards:
-                        yield Granted(connection.number, pair, connection.direction == "out")
+                    if shard_of(*pair) in shards and connection.may_send(pair):
+                        yield Granted(
+                            connection.number, pair, connection.direction == "out", core.mechanism
+                        )
             elif (
                 isinstance(core, ComponentStream)
                 and core.is_attaching()

@@ -19,6 +19,7 @@ from router.xmpp.certificate import Evidence
 from router.xmpp.errors import MisuseError
 from router.xmpp.events import Event, StartTls, StreamClosed
 from router.xmpp.pair import DomainPair
+from router.xmpp.states import Phase
 from router.xmpp.xmlstream import XmlStream
 
 _BYTES_ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info, Linux 4.1
@@ -39,6 +40,9 @@ class Hub(Protocol):
 
     def tls_done(self, connection: "Connection", session: TlsSession | None, reason: str) -> None:
         """A TLS handshake ended, with a session or with the reason why not."""
+
+    def closing(self, connection: "Connection") -> None:
+        """Nothing can be sent on this stream any more; said once, before its StreamClosed."""
 
     def lost(self, connection: "Connection") -> None:
         """The socket is gone; nothing more will come from this connection."""
@@ -72,6 +76,7 @@ class Connection:
         self.kept_bytes = 0
         self.address = ""
         self.end: StreamClosed | None = None
+        self.tls_failure = ""
         self._hub = hub
         self._loop = loop
         self._tls_context = tls_context
@@ -82,6 +87,7 @@ class Connection:
         self._acked_at_start = 0
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self._said_closing = False
         self._paused = False
 
     # --- life ---
@@ -127,11 +133,19 @@ class Connection:
                     self._begin_tls(self._layer.transport)
             elif isinstance(event, StreamClosed):
                 self.end = event
+                self._stop_sending()
                 self._hub.happened(self, event)
                 self._finish(event)
             else:
                 self._hub.happened(self, event)
+        if self.core.phase is Phase.CLOSING:
+            self._stop_sending()
         self._arm()
+
+    def _stop_sending(self) -> None:
+        if not self._said_closing:
+            self._said_closing = True
+            self._hub.closing(self)
 
     def _finish(self, event: StreamClosed) -> None:
         """Close the socket once the peer's kernel has what was written, or after a while.
@@ -229,6 +243,7 @@ class Connection:
 
     def tls_failed(self, reason: str) -> None:
         """The TLS handshake failed: no closing tag, nothing (RFC 6120 §5.4.3.2)."""
+        self.tls_failure = reason
         self._hub.tls_done(self, None, reason)
 
     def data_received(self, octets: bytes) -> None:
@@ -244,6 +259,7 @@ class Connection:
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is closed, by whomever."""
         self._layer = None
+        self.poll_acknowledged()  # the last chance: the socket closes when this returns
         if self._timer is not None:
             self._timer.cancel()
         if self.end is None:

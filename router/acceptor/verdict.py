@@ -103,7 +103,6 @@ class Verifier:
             fault = _key_fault(leaf) or _purpose_fault(leaf)
             if not fault:
                 verified = verifier.verify(leaf, intermediates).chain
-                fault = next(filter(None, map(_key_fault, verified[1:-1])), "")
                 is_constrained = any(map(_has_name_constraints, verified[1:]))
                 good_until = min(good_until, *map(end_of, verified))
         except VerificationError as error:
@@ -183,7 +182,7 @@ def _date_fault(certificate: x509.Certificate, now: float) -> str:
 
 
 def _key_fault(certificate: x509.Certificate) -> str:
-    """Measured: the library accepts RSA of 1024 bits in a leaf, and any curve."""
+    """The library measures the keys of authorities; in a leaf it accepts RSA of 1024 bits."""
     match certificate.public_key():
         case rsa.RSAPublicKey(key_size=bits) if bits < _MIN_RSA_BITS:
             return f"key is too small: RSA of {bits} bits"

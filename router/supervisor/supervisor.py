@@ -331,7 +331,7 @@ class Supervisor:
         child = (
             self._processes.find(message.id, message.pid) if isinstance(message, Hello) else None
         )
-        if child is None:
+        if child is None or child.link is not None:
             log.warning("control.stranger", message=type(message).__name__)
             link.close()
             return

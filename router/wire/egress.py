@@ -49,6 +49,18 @@ class Outlet:
         self._unflushed.append((key, last))
         return True
 
+    def decline(self, frame: Forward) -> Returned | None:
+        """What its owner is to hear of a run that came too late to be written.
+
+        None where earlier runs of the lane may still get through: `close` returns them together,
+        for a lane moves with all it has (what is on its way would be sent twice).
+        """
+        lane = self._lanes.get((frame.owner, frame.lane))
+        if lane is None:
+            return Returned(frame.lane, frame.epoch, frame.first, frame.first - 1)
+        lane.epoch = max(lane.epoch, frame.epoch)
+        return None
+
     def flushed(self, offset: int) -> None:
         """All that was taken so far ends at or before this offset."""
         self._unacknowledged.extend((offset, key, last) for key, last in self._unflushed)

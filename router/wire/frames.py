@@ -61,13 +61,15 @@ class Granted(Frame):
     """We may now send stanzas of `pair` (sender hosted here, target remote) on this stream.
 
     Sent on the grant and again to every new owner of the pair's shard. `initiated` is True when we
-    opened the connection, False for an inbound bidi stream.
+    opened the connection, False for an inbound bidi stream. `mechanism` proved the stream's pair:
+    "external" or "dialback".
     """
 
     KIND: ClassVar[int] = 2
     stream: int
     pair: DomainPair
     initiated: bool
+    mechanism: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,19 @@ class Joined(Frame):
 
     KIND: ClassVar[int] = 25
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retire(Frame):
+    """Close this stream of yours in order: the peer's own connection serves `pair` as well.
+
+    After a double dial. Its lanes come back to their owners by Returned once it is closed, and
+    that is once the peer has read all of it.
+    """
+
+    KIND: ClassVar[int] = 26
+    stream: int
+    pair: DomainPair
 
 
 # --- acceptor → acceptor ------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 from OpenSSL import SSL
@@ -11,6 +11,8 @@ from router.acceptor.layer import Layer
 from router.acceptor.tls import TlsLayer, TlsSession
 
 PATIENCE_S = 10.0
+MONTAGUE, CAPULET = "montague.example", "capulet.example"
+VERSIONS = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 
 Seen = tuple[str, Any]
 
@@ -211,3 +213,42 @@ def in_memory(
         there, client, connecting, server_side=False, server_name=server_name
     )
     return accepting, connecting, here, there
+
+
+def bare_client(version: str = "TLSv1.3") -> SSL.Context:
+    """A client that shows no certificate and has no wishes but the version."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_max_proto_version(VERSIONS[version])
+    return context
+
+
+@asynccontextmanager
+async def established(
+    server: SSL.Context, version: str = "TLSv1.3"
+) -> AsyncIterator[tuple[Recorder, Recorder, Layer, Layer]]:
+    """Both uppers and both layers of a finished handshake; the accepting side first."""
+    async with on_loopback(server, bare_client(version)) as (accepting, connecting):
+        await accepting.hears("established")
+        await connecting.hears("established")
+        assert accepting.layer is not None
+        assert connecting.layer is not None
+        yield accepting, connecting, accepting.layer, connecting.layer
+
+
+def shaken_hands(accepting: Recorder, server_end: Pipe, version: str = "TLSv1.3") -> SSL.Connection:
+    """A bare OpenSSL client that has completed a handshake with the layer on this pipe."""
+    client = SSL.Connection(bare_client(version), None)
+    client.set_connect_state()
+    is_complete = False
+    while not is_complete or "established" not in accepting.names():
+        try:
+            client.do_handshake()
+            is_complete = True
+        except SSL.WantReadError:
+            pass
+        with suppress(SSL.WantReadError):
+            server_end.deliver(client.bio_read(65_536))
+        if server_end.sent:
+            client.bio_write(server_end.sent)
+            server_end.sent = b""
+    return client

@@ -176,7 +176,7 @@ async def test_it_reports_in_and_beats(around, worker):
 
 async def test_frames_in_frames_out(around, worker):
     await around.introduce(A, B)
-    around.say(B, Attached("montague.example", 4), Granted(9, OUT, False))
+    around.say(B, Attached("montague.example", 4), Granted(9, OUT, False, "external"))
     around.say(B, run(), run(OUT.inverse(), lane=2))
     await around.hears(B, forward(B, 9))
     await around.hears(B, forward(B, 4, OUT.inverse(), lane=2))
@@ -223,7 +223,7 @@ async def test_an_acceptor_that_goes_and_one_that_comes(around, worker):
     around.membership(B)
     await around.hears(B, Joined(2))
     await around.hears(B, Dial(OUT))
-    around.say(B, Granted(9, OUT, True))
+    around.say(B, Granted(9, OUT, True, "external"))
     await around.hears(B, forward(A, 9))
 
 

@@ -19,6 +19,7 @@ from router.wire.frames import (
     Joined,
     Progress,
     Reject,
+    Retire,
     Revoked,
     StreamId,
     Verify,
@@ -27,11 +28,12 @@ from router.wire.frames import (
 from router.wire.shard import SHARDS, shard_of
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts
-from workers.routing import Routing, Send
+from workers.routing import SETTLE_FIRST_S, SETTLE_SECOND_S, Routing, Send
 
 A, B, C = "a0.1", "a1.1", "a2.1"
 OUT = DomainPair("montague.example", "capulet.example")
 IN = OUT.inverse()
+OUT_LOWER = DomainPair("montague.example", "zeno.example")
 INSIDE = DomainPair("montague.example", "verona.example")
 TRANSIT = DomainPair("capulet.example", "tybalt.example")
 HOSTED = frozenset({"montague.example", "verona.example"})
@@ -168,7 +170,7 @@ def test_an_older_attachments_end_comes_late(talk):
 
 @pytest.mark.clause("BIDI-21")
 def test_an_open_bidi_stream_before_a_new_connection(talk):
-    assert talk.says(B, Granted(9, OUT, initiated=False)) == []
+    assert talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback")) == []
     data = run(1)
     assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 9))]
 
@@ -181,7 +183,7 @@ def test_one_dial_and_the_queue_leaves_in_order(talk):
     assert talk.says(A, third) == []
     assert talk.says(A, Dialling(OUT)) == []
     stream = StreamId(A, 5)
-    assert talk.says(A, Granted(5, OUT, initiated=True)) == [
+    assert talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback")) == [
         forwarded(A, first, stream),
         forwarded(B, second, stream),
         forwarded(A, third, stream),
@@ -195,58 +197,93 @@ def test_one_dial_and_the_queue_leaves_in_order(talk):
 def test_the_peer_connects_while_we_dial(talk):
     data = run(1)
     talk.says(A, data)
-    assert talk.says(B, Granted(9, OUT, initiated=False)) == [forwarded(A, data, StreamId(B, 9))]
+    assert talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback")) == [
+        forwarded(A, data, StreamId(B, 9))
+    ]
 
 
 @pytest.mark.clause("BIDI-22", "RTE-05")
 def test_after_a_double_dial_traffic_stays_on_one_stream(talk):
     talk.says(A, run(1))
-    talk.says(B, Granted(9, OUT, initiated=False))
-    talk.says(A, Granted(5, OUT, initiated=True))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
     for data in (run(2), run(1, lane=2)):
         assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 9))]
 
 
 @pytest.mark.clause("BIDI-22")
 def test_the_idle_stream_of_two_may_close(talk):
-    talk.says(A, Granted(5, OUT, initiated=True))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
     talk.says(A, run(1))
-    talk.says(B, Granted(9, OUT, initiated=False))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     talk.says(B, Revoked(9, OUT))
     data = run(2)
     assert talk.says(A, data) == [forwarded(A, data, StreamId(A, 5))]
 
 
+@pytest.mark.clause("BIDI-21", "BIDI-22")
+@pytest.mark.parametrize(
+    ("pair", "settled_after_s"), [(OUT, SETTLE_FIRST_S), (OUT_LOWER, SETTLE_SECOND_S)]
+)
+def test_a_double_dial_by_certificate_settles_on_the_peers_connection(talk, pair, settled_after_s):
+    talk.says(A, Granted(5, pair, initiated=True, mechanism="external"))
+    talk.says(A, run(1, pair))
+    talk.says(B, Granted(9, pair, initiated=False, mechanism="external"))
+    assert talk.routing.deadline() == settled_after_s
+    assert talk.at(settled_after_s) == [Send(A, Retire(5, pair))]
+    assert talk.says(A, run(2, pair)) == [], "its lane moves when the acceptor returns it"
+    again = run(1, pair, epoch=2, count=2)
+    assert talk.says(A, again) == [forwarded(A, again, StreamId(B, 9))]
+    assert talk.says(A, Revoked(5, pair)) == []
+    assert talk.routing.deadline() is None
+
+
+@pytest.mark.clause("BIDI-22")
+def test_a_double_dial_that_the_peer_has_settled_needs_nothing(talk):
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="external"))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="external"))
+    talk.says(B, Revoked(9, OUT))
+    assert talk.at(SETTLE_FIRST_S) == []
+
+
+def test_connections_proved_by_dialback_are_both_kept(talk):
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="external"))
+    assert talk.routing.deadline() is None
+
+
 @pytest.mark.clause("BIDI-23")
 def test_after_the_stream_the_epoch_is_over_and_the_next_goes_elsewhere(talk):
-    talk.says(B, Granted(9, OUT, initiated=False))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     talk.says(A, run(1))
     assert talk.says(B, Revoked(9, OUT)) == []
     assert talk.says(A, run(2)) == [], "dropped: the owner will hear Returned"
     again = run(1, epoch=2, count=2)
     assert talk.says(A, again) == [Send(A, Dial(OUT))]
-    assert talk.says(A, Granted(5, OUT, initiated=True)) == [forwarded(A, again, StreamId(A, 5))]
+    assert talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback")) == [
+        forwarded(A, again, StreamId(A, 5))
+    ]
     assert talk.says(A, run(3)) == [], "of the epoch before"
 
 
 def test_a_lane_moves_only_when_its_own_stream_goes(talk):
     """Two lanes on two streams: the second stream came into use when the first was revoked."""
-    talk.says(A, Granted(5, OUT, initiated=True))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
     talk.says(A, run(1))
-    talk.says(B, Granted(9, OUT, initiated=False))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     talk.says(A, Revoked(5, OUT))
     moved, other = run(1, epoch=2), run(1, lane=2)
     for data in (moved, other):
         assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 9))]
-    talk.says(A, Granted(6, OUT, initiated=True))
+    talk.says(A, Granted(6, OUT, initiated=True, mechanism="dialback"))
     data = run(2, epoch=2)
     assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 9))]
 
 
 def test_a_stream_refused_for_one_pair_still_carries_the_other(talk):
     verona = DomainPair("verona.example", "capulet.example")
-    talk.says(A, Granted(5, OUT, initiated=True))
-    talk.says(A, Granted(5, verona, initiated=True))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
+    talk.says(A, Granted(5, verona, initiated=True, mechanism="dialback"))
     talk.says(A, run(1))
     talk.says(A, run(1, verona, lane=2))
     talk.says(A, Revoked(5, OUT))
@@ -264,7 +301,7 @@ def test_a_full_backlog_refuses_the_newest(talk):
     assert rejections(talk.says(A, run(6, count=2))) == [(A, 1, 6, 2, FULL)]
     assert talk.says(A, run(8)) == []
     assert rejections(talk.says(A, run(9))) == [(A, 1, 9, 1, FULL)]
-    kept = talk.says(A, Granted(5, OUT, initiated=True))
+    kept = talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
     assert [send.frame.first for send in kept] == [1, 8]
 
 
@@ -297,7 +334,7 @@ def test_another_dial_still_under_way_keeps_the_backlog(talk):
 
 def test_a_dial_that_failed_beside_an_open_stream_is_of_no_account(talk):
     talk.says(A, run(1))
-    talk.says(B, Granted(9, OUT, initiated=False))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     assert talk.says(A, DialFailed(OUT, *TIMEOUT, "")) == []
     data = run(2)
     assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 9))]
@@ -321,7 +358,7 @@ def test_what_waits_too_long_is_refused(talk):
 
 def test_a_deadline_that_has_lost_its_run_passes_quietly(talk):
     talk.says(A, run(1))
-    talk.says(A, Granted(5, OUT, initiated=True))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
     assert talk.at(30) == []
     assert talk.routing.deadline() is None
 
@@ -333,7 +370,9 @@ def test_the_dialling_acceptor_dies_and_another_dials(talk):
     data = run(1)
     assert talk.says(B, data) == [Send(B, Dial(OUT))]
     assert talk.here(A) == [Send(A, Joined(2)), Send(A, Dial(OUT))]
-    assert talk.says(A, Granted(5, OUT, initiated=True)) == [forwarded(B, data, StreamId(A, 5))]
+    assert talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback")) == [
+        forwarded(B, data, StreamId(A, 5))
+    ]
 
 
 def test_nothing_is_sent_to_an_acceptor_that_is_gone(talk):
@@ -352,7 +391,7 @@ def test_the_only_acceptor_dies_and_its_successor_dials():
 
 @pytest.mark.clause("BIDI-23")
 def test_streams_and_attachments_go_with_their_acceptor(talk):
-    talk.says(B, Granted(9, OUT, initiated=False))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     talk.says(B, Attached("montague.example", 4))
     talk.says(A, run(1))
     talk.says(A, run(1, IN, lane=2))
@@ -368,7 +407,7 @@ def test_everybody_hears_of_every_version(talk):
     assert talk.here(A, B, C) == [Send(each, Joined(2)) for each in (A, B, C)]
     assert talk.routing.membership(1, (A,), {}, 0.0) == [], "an old one"
     data = run(1)
-    talk.says(C, Granted(3, OUT, initiated=True))
+    talk.says(C, Granted(3, OUT, initiated=True, mechanism="dialback"))
     assert talk.says(C, data) == [forwarded(C, data, StreamId(C, 3))]
 
 
@@ -391,7 +430,7 @@ def test_nothing_is_routed_before_all_have_announced():
     for data in (early, late, other):
         assert talk.says(A, data) == []
     assert talk.routing.queue_bytes() == 30
-    talk.says(B, Granted(9, OUT, initiated=False))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     sends = talk.says(B, Announced(2))
     assert [send for send in sends if isinstance(send.frame, Forward)] == [
         forwarded(A, early, StreamId(B, 9)),
@@ -405,7 +444,7 @@ def test_nothing_is_routed_before_all_have_announced():
 def test_a_dead_acceptor_does_not_hold_up_the_beginning():
     talk = newcomer()
     talk.says(A, Announced(2))
-    talk.says(A, Granted(5, OUT, initiated=True))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
     data = run(1, generation=2)
     assert talk.says(A, data) == []
     sends = talk.here(A, owned=GENERATION_2)
@@ -413,7 +452,7 @@ def test_a_dead_acceptor_does_not_hold_up_the_beginning():
 
 
 def test_runs_of_another_lease_are_dropped(talk):
-    talk.says(A, Granted(5, OUT, initiated=True))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
     talk.here(A, B, owned={**ALL_SHARDS, shard_of(*OUT): 3})
     for acceptor in (A, B):
         talk.says(acceptor, Announced(2))
@@ -426,7 +465,7 @@ def test_a_shard_lost_takes_everything_along(talk):
     talk.says(A, run(1))
     talk.here(A, B, owned={})
     assert talk.routing.queue_bytes() == 0
-    assert talk.says(A, Granted(5, OUT, initiated=True)) == []
+    assert talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback")) == []
     assert talk.says(A, run(1)) == []
     assert talk.at(1000) == []
     assert talk.routing.rows() == ()
@@ -434,16 +473,16 @@ def test_a_shard_lost_takes_everything_along(talk):
 
 def test_a_new_owner_keeps_to_the_streams_of_epochs(talk):
     """Not to the lowest stream, and lanes that begin later follow (RFC 6120 §10.1)."""
-    talk.says(A, Granted(5, OUT, initiated=True))
-    talk.says(B, Granted(9, OUT, initiated=False))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     known, new = run(7, egress=StreamId(B, 9)), run(1, lane=2)
     for data in (known, new):
         assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 9))]
 
 
 def test_two_lanes_keep_to_two_streams(talk):
-    talk.says(A, Granted(5, OUT, initiated=True))
-    talk.says(B, Granted(9, OUT, initiated=False))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     for lane, stream in ((1, StreamId(B, 9)), (2, StreamId(A, 5))):
         data, after = run(7, lane=lane, egress=stream), run(8, lane=lane)
         assert talk.says(A, data) == [forwarded(A, data, stream)]
@@ -452,7 +491,7 @@ def test_two_lanes_keep_to_two_streams(talk):
 
 @pytest.mark.parametrize("pair", [OUT, IN])
 def test_an_epoch_whose_stream_is_gone_is_dropped(talk, pair):
-    talk.says(A, Granted(5, OUT, initiated=True))
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
     talk.says(A, Attached("montague.example", 6))
     assert talk.says(A, run(7, pair, egress=StreamId(B, 9))) == []
     assert talk.says(A, run(8, pair)) == [], "the rest of the epoch too"
@@ -465,7 +504,7 @@ def test_runs_that_are_sent_again_in_a_new_epoch_leave_the_backlog(talk):
     again, more = run(1, epoch=2, count=4), run(5, epoch=2)
     assert talk.says(A, again) == []
     assert talk.says(A, more) == []
-    assert talk.says(A, Granted(5, OUT, initiated=True)) == [
+    assert talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback")) == [
         forwarded(A, again, StreamId(A, 5)),
         forwarded(A, more, StreamId(A, 5)),
     ]
@@ -475,15 +514,15 @@ def test_runs_that_are_sent_again_in_a_new_epoch_leave_the_backlog(talk):
 
 
 def test_a_key_is_verified_by_the_asking_acceptor_when_we_have_no_connection(talk):
-    talk.says(B, Granted(9, OUT, initiated=False))
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     asked = Verify(3, IN, "s1", "k1")
     assert talk.says(A, asked) == [Send(A, VerifyKey(A, 3, IN, "s1", "k1"))]
 
 
 @pytest.mark.clause("BIDI-18", "DBK-10")
 def test_a_key_is_verified_on_a_connection_that_we_opened(talk):
-    talk.says(A, Granted(4, OUT, initiated=False))
-    talk.says(B, Granted(9, OUT, initiated=True))
+    talk.says(A, Granted(4, OUT, initiated=False, mechanism="dialback"))
+    talk.says(B, Granted(9, OUT, initiated=True, mechanism="dialback"))
     assert talk.says(A, Verify(3, IN, "s1", "k1")) == [Send(B, VerifyKey(A, 3, IN, "s1", "k1"))]
 
 
@@ -496,7 +535,7 @@ def test_a_key_waits_for_announcements():
     talk = newcomer()
     talk.says(A, Announced(2))
     assert talk.says(A, Verify(3, IN, "s1", "k1")) == []
-    talk.says(B, Granted(9, OUT, initiated=True))
+    talk.says(B, Granted(9, OUT, initiated=True, mechanism="dialback"))
     assert talk.says(B, Announced(2)) == [Send(B, VerifyKey(A, 3, IN, "s1", "k1"))]
 
 

@@ -25,6 +25,7 @@ from router.wire.frames import (
     Granted,
     Joined,
     Reject,
+    Retire,
     Revoked,
     StreamId,
 )
@@ -81,7 +82,7 @@ def numbers(first: int, count: int) -> range:
 def announcement(stream: int, acceptor: Acceptor, pair: DomainPair) -> Frame:
     if pair == IN:
         return Attached("montague.example", stream)
-    return Granted(stream, pair, stream in acceptor.initiated)
+    return Granted(stream, pair, stream in acceptor.initiated, "external")
 
 
 class World(RuleBasedStateMachine):
@@ -140,6 +141,9 @@ class World(RuleBasedStateMachine):
                     acceptor.tell(Dialling(frame.pair))
             case Forward():
                 self.forward(name, acceptor, frame)
+            case Retire():
+                if frame.stream in acceptor.streams:
+                    self.close_stream(name, frame.stream)
             case Reject():
                 lane = self.lanes[frame.lane]
                 if frame.epoch == lane.epoch:

@@ -58,8 +58,8 @@ class Reader:
         """Expat saw everything before it."""
         self._searched = 0
         """No '>' stands between `_fed` and here."""
-        self._less = -1
-        """The first '<' behind `_fed`, once there is one inside an element."""
+        self._less = 0
+        """No '<' stands between `_fed` and here, inside an element."""
         self._tag: TagScan | None = None
         """The tag of which expat saw only a part."""
         self._doom: StreamError | None = None
@@ -163,7 +163,6 @@ class Reader:
             tokens.append(End())
             return False
         self._fed = cut
-        self._less = -1
         self._report(data, begin, tokens)
         if complaint:
             self._complain(complaint, data, token_from=anchor, in_cdata=in_cdata)
@@ -231,12 +230,12 @@ class Reader:
         split = self._split
         if split.in_cdata or split.unconsumed():
             return
-        if self._less < 0:
-            self._less = data.find(b"<", self._fed, end)
-        if self._less < 0 or not lexical.opens_restricted(data, self._less, end):
+        less = data.find(b"<", max(self._fed, self._less), end)
+        self._less = end if less < 0 else less
+        if less < 0 or not lexical.opens_restricted(data, less, end):
             return
         # What stands before comes first: expat shall see that text, and that it has ended.
-        probe = bytes(data[self._fed : self._less]) + b"<a>"
+        probe = bytes(data[self._fed : less]) + b"<a>"
         try:
             complaint = split.parse(probe, 0, len(probe))
         except Stop:

@@ -153,40 +153,6 @@ def client_hello(server_name: bytes) -> bytes:
     return before + prefix + server_name + after
 
 
-@pytest.mark.clause("DTL-02")
-@both_versions
-@pytest.mark.parametrize(
-    ("offered", "agreed"),
-    [(None, ""), ([b"xmpp-server"], "xmpp-server"), ([b"h2", b"xmpp-server"], "xmpp-server")],
-)
-async def test_direct_tls_takes_no_alpn_or_ours(
-    store: CertificateStore, version: int, offered: list[bytes] | None, agreed: str
-) -> None:
-    client = any_client(version, offered)
-    for name in (None, MONTAGUE, CAPULET):
-        mine, theirs = await sessions(store.direct_context(), client, name)
-        assert mine.alpn == theirs.alpn == agreed
-
-
-@pytest.mark.clause("DTL-02")
-@both_versions
-@pytest.mark.parametrize("server_name", [None, CAPULET])
-async def test_direct_tls_refuses_another_protocol(
-    store: CertificateStore, version: int, server_name: str | None
-) -> None:
-    client = any_client(version, [b"h2", b"xmpp-client"])
-    accepting, connecting, sent, _ = in_memory(store.direct_context(), client, server_name)
-    assert await accepting.hears("failed") == "no application protocol"
-    assert "no application protocol" in await connecting.hears("failed")
-    assert sent.sent == NO_APPLICATION_PROTOCOL
-
-
-async def test_starttls_ignores_alpn(store: CertificateStore) -> None:
-    for offered in ([b"h2"], [b"xmpp-server"]):
-        session, _ = await sessions(store.starttls_context(MONTAGUE), any_client(alpn=offered))
-        assert session.alpn == ""
-
-
 # --- connecting ---
 
 

@@ -4,6 +4,7 @@ import datetime
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -31,8 +32,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def judge(authority: Authority) -> Judge:
     """Issue a certificate so, and ask about a domain."""
 
-    def ask(domain: str = DOMAIN, name: str = DOMAIN, **issued: object) -> Verdict:
-        chain = chain_in(authority.issue(name, **issued)[0])  # type: ignore[arg-type]
+    def ask(domain: str = DOMAIN, name: str = DOMAIN, **issued: Any) -> Verdict:
+        chain = chain_in(authority.issue(name, **issued)[0])
         return Verifier(authority.anchors).evidence(chain).proves(domain)
 
     return ask
@@ -272,19 +273,45 @@ def test_a_pinned_leaf_is_trusted_and_issues_nothing(authority: Authority, tmp_p
 
 
 @pytest.mark.clause("CRT-05")
-def test_a_leaf_is_no_authority(authority: Authority) -> None:
-    chain = chain_in(authority.issue(DOMAIN, issuer=authority.issue("leaf.example"))[0])
+@pytest.mark.parametrize(
+    ("spoilt", "fault"),
+    [
+        ({}, ""),
+        ({"ca": False}, "cA must be asserted"),
+        ({"signs_certificates": False}, "may not sign certificates"),
+        ({"eku": "client"}, "does not issue for servers"),
+        ({"key": "rsa1024"}, "RSA key is too weak"),
+        ({"key": "ec224"}, "Forbidden public key algorithm"),
+        ({"not_after": datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)}, "chain is not valid"),
+    ],
+)
+def test_an_intermediate_must_be_an_authority(
+    authority: Authority,
+    as_system: Callable[[Authority], Verifier],
+    spoilt: dict[str, Any],
+    fault: str,
+) -> None:
+    chain = chain_in(authority.subordinate(**spoilt).issue(DOMAIN)[0])
     assert len(chain) == 2
-    assert not Verifier(authority.anchors).evidence(chain).proves(DOMAIN).trusted
+    private, public = Verifier(authority.anchors), as_system(authority)
+    assert public.evidence(chain).proves(DOMAIN).trusted is (fault == "")
+    verdict = private.evidence(chain).proves(DOMAIN)
+    assert verdict.trusted is (fault == "")
+    assert fault in verdict.reason
 
 
 @pytest.mark.clause("CRT-05")
-def test_name_constraints_bind_every_kind_of_name(judge: Judge) -> None:
-    beneath = {"intermediate": True, "permitted": ["capulet.example"]}
-    assert judge("capulet.example", dns=["capulet.example"], **beneath).valid
-    assert not judge(DOMAIN, dns=[DOMAIN], **beneath).trusted
+def test_name_constraints_bind_every_kind_of_name(authority: Authority) -> None:
+    bound = authority.subordinate(permitted=["capulet.example"])
+
+    def judge(domain: str, **names: Any) -> Verdict:
+        chain = chain_in(bound.issue("bound", **names)[0])
+        return Verifier(authority.anchors).evidence(chain).proves(domain)
+
+    assert judge("capulet.example", dns=["capulet.example"]).valid
+    assert not judge(DOMAIN, dns=[DOMAIN]).trusted
     for kind, name in (("xmpp", DOMAIN), ("srv", f"_xmpp-server.{DOMAIN}")):
-        assert not judge(DOMAIN, dns=["capulet.example"], **{kind: [name]}, **beneath).valid
+        assert not judge(DOMAIN, dns=["capulet.example"], **{kind: [name]}).valid
 
 
 @pytest.mark.clause("CRT-05")
@@ -328,7 +355,7 @@ def test_the_verdict_is_of_the_moment_of_asking(authority: Authority) -> None:
 def test_an_authority_that_expires_ends_what_was_remembered(authority: Authority) -> None:
     now = time.time()
     end = datetime.datetime.fromtimestamp(int(now), datetime.UTC) + HOUR / 60
-    chain = chain_in(authority.issue(DOMAIN, intermediate=True, intermediate_not_after=end)[0])
+    chain = chain_in(authority.subordinate(not_after=end).issue(DOMAIN)[0])
     evidence = Verifier(authority.anchors, clock=lambda: now).evidence(chain)
     now = end.timestamp() - 1
     assert evidence.proves(DOMAIN).valid

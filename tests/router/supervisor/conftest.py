@@ -48,7 +48,12 @@ class Node:
 
     async def end(self) -> int:
         self.supervisor.stop()
-        return await self.task
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """The exit code, which comes within the bound of a drain."""
+        async with asyncio.timeout(20):
+            return await self.task
 
 
 StartNode = Callable[..., Node]

@@ -158,8 +158,7 @@ async def test_a_node_that_was_frozen_as_a_whole_kills_nobody(start_node: StartN
 
 async def test_processes_that_cannot_start_end_it_with_1(start_node: StartNode) -> None:
     node = start_node(worker="die")
-    async with asyncio.timeout(20):
-        assert await node.task == 1
+    assert await node.ended() == 1
     assert node.supervisor.processes() == []
     assert restarts(node, "worker") < 5
 
@@ -196,7 +195,7 @@ async def test_draining_is_not_ready_and_accepts_nothing_of_its_own(
     assert node.supervisor.not_ready() == ("draining",)
     await eventually(lambda: node.heard("Drain"))
     os.kill(node.pid("a0.1"), signal.SIGKILL)  # drop the last copy of the socket
-    assert await node.task == 0
+    assert await node.ended() == 0
     with socket.socket() as client, pytest.raises(ConnectionRefusedError):
         client.connect(tuple(address))
 
@@ -208,7 +207,7 @@ async def test_a_second_stop_hastens(start_node: StartNode) -> None:
     await eventually(lambda: node.heard("Drain"))
     began_s = asyncio.get_running_loop().time()
     node.supervisor.stop()
-    assert await node.task == 0
+    assert await node.ended() == 0
     assert asyncio.get_running_loop().time() - began_s < 5
 
 
@@ -228,7 +227,7 @@ async def test_a_worker_that_dies_in_a_drain_is_replaced(start_node: StartNode) 
         os.kill(worker.pid, signal.SIGKILL)
     await node.until_ready("w0.2", "w1.2")
     node.supervisor.stop()
-    assert await node.task == 0
+    assert await node.ended() == 0
 
 
 async def test_totals_of_the_dead_are_kept_and_their_gauges_not(start_node: StartNode) -> None:
@@ -260,7 +259,7 @@ async def test_a_stranger_on_the_control_socket_is_sent_away(
     lost = asyncio.Event()
     link = await connect(str(tmp_path / "control.sock"), lambda _: None, lost.set)
     link.send(Hello("a0.1", node.pid("a0.1") if knows_the_pid else os.getpid()))
-    await lost.wait()
+    await eventually(lost.is_set)
     assert not node.supervisor.not_ready()
 
 
@@ -287,7 +286,7 @@ async def test_processes_inherit_the_lock_and_only_their_own_sockets(
 
 
 def open_files(pid: int) -> set[str]:
-    return {os.readlink(entry) for entry in os.scandir(f"/proc/{pid}/fd")}
+    return {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
 
 
 def test_role_commands_say_worker_only_where_it_is_one() -> None:

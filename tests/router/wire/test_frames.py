@@ -24,6 +24,7 @@ from router.wire.frames import (
     Joined,
     Progress,
     Reject,
+    Retire,
     Returned,
     Revoked,
     StreamId,
@@ -48,7 +49,10 @@ GOLDEN = [
         Data(7, 1, 1, Counts(1, 0, 0), PAIR, 4, None, b"<message/>"),
         b"\x99\x01\x01\x07\x01\x01\x93\x01\x00\x00" + PAIR_OCTETS + b"\x04\xc0",
     ),
-    (Granted(9, PAIR, True), b"\x95\x01\x02\x09" + PAIR_OCTETS + b"\xc3"),
+    (
+        Granted(9, PAIR, True, "external"),
+        b"\x96\x01\x02\x09" + PAIR_OCTETS + b"\xc3\xa8external",
+    ),
     (Revoked(9, PAIR), b"\x94\x01\x03\x09" + PAIR_OCTETS),
     (Dialling(PAIR), b"\x93\x01\x04" + PAIR_OCTETS),
     (
@@ -76,6 +80,7 @@ GOLDEN = [
         b"\x97\x01\x17\xa4a0.1\x05" + PAIR_OCTETS + b"\xa2s1\xa2k1",
     ),
     (AttachAnswer(6, False), b"\x94\x01\x18\x06\xc2"),
+    (Retire(9, PAIR), b"\x94\x01\x1a\x09" + PAIR_OCTETS),
     (Joined(300), b"\x93\x01\x19\xcd\x01\x2c"),
     (Progress(7, 2, 9, 12, 10, "tcp"), b"\x98\x01\x1e\x07\x02\x09\x0c\x0a\xa3tcp"),
     (Returned(7, 2, 11, 12), b"\x96\x01\x1f\x07\x02\x0b\x0c"),

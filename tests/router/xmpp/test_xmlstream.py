@@ -307,7 +307,9 @@ def test_a_silent_peer_has_sixty_seconds(name: str) -> None:
     assert closed(core.deadline_passed(NOW + 60)).condition == "policy-violation"
     answer = core.bytes_to_send().decode()
     assert "<policy-violation " in answer
-    assert answer.startswith("<?xml") == (name in ("PLAIN_HEADER", "SECURE_HEADER", "RESTART_HEADER"))
+    assert answer.startswith("<?xml") == (
+        name in ("PLAIN_HEADER", "SECURE_HEADER", "RESTART_HEADER")
+    )
 
 
 @pytest.mark.clause("ERR-07")
