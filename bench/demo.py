@@ -146,6 +146,8 @@ async def play(act: Act, scenery: Scenery, screen: Screen) -> Outcome:
         connections = _server_connections(await causeway.metrics())
         with screen.step("drain and stop"):
             await running.aclose()
+    if code := await causeway.stop():
+        raise DaemonError(f"Causeway ended with exit code {code}\n{causeway.log()}")
     return Outcome(act, exchanged, tuple(streams), connections)
 
 

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 from slixmpp import JID, ComponentXMPP, Message
 from slixmpp.exceptions import IqError, IqTimeout
 
+from bench.peers.daemon import DaemonError
+
 HOST: Final = "127.0.0.1"
 ATTACH_TIMEOUT_S: Final = 10
 SETTLE_S: Final = 0.2
@@ -160,11 +162,15 @@ class Correspondent(ComponentXMPP):
 
 @asynccontextmanager
 async def attached(domain: str, secret: str, port: int) -> AsyncIterator[Correspondent]:
-    """A correspondent for as long as the block lasts. Raises TimeoutError when not let in."""
+    """A correspondent for as long as the block lasts. Raises `DaemonError` when not let in."""
     correspondent = Correspondent(domain, secret, port)
     correspondent.connect()
     try:
-        await correspondent.wait_until("session_start", ATTACH_TIMEOUT_S)
+        try:
+            await correspondent.wait_until("session_start", ATTACH_TIMEOUT_S)
+        except TimeoutError:
+            reason = f"component {domain}: not attached after {ATTACH_TIMEOUT_S} s"
+            raise DaemonError(reason) from None
         yield correspondent
     finally:
         correspondent.cancel_connection_attempt()

@@ -19,6 +19,7 @@ from router.wire import control_link
 from router.wire.bus import DealerSocket
 from router.wire.codec import BadFrame, decode, encode
 from router.wire.control import (
+    ORPHAN_DRAIN_S,
     ORPHAN_GRACE_S,
     Ask,
     Beat,
@@ -106,8 +107,8 @@ class Worker:
         self._send_all(self._routing.membership(message.version, frozenset(here), owned, now))
 
     def _orphaned(self) -> None:
-        log.warning("supervisor.gone", served_on_s=ORPHAN_GRACE_S)
-        self._loop.call_later(ORPHAN_GRACE_S, self.stop)
+        log.warning("supervisor.gone", serving_on_s=ORPHAN_GRACE_S + ORPHAN_DRAIN_S)
+        self._loop.call_later(ORPHAN_GRACE_S + ORPHAN_DRAIN_S, self.stop)
 
     def _snapshot(self) -> tuple[Row, ...]:
         self._counters.set("causeway_queue_bytes", value=self._routing.queue_bytes())
@@ -132,8 +133,12 @@ class Worker:
         self._arm()
 
     def _arm(self) -> None:
-        if self._timer is None and (deadline := self._routing.deadline()) is not None:
-            self._timer = self._loop.call_at(deadline, self._deadline_passed)
+        deadline = self._routing.deadline()
+        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._deadline_passed)
 
     def _deadline_passed(self) -> None:
         self._timer = None

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.peers.daemon import Daemon
+from bench.peers.daemon import POLL_INTERVAL_S, Daemon
 from router.cli import admin
 from router.config import Address
 from router.metrics import METRICS
@@ -120,10 +120,7 @@ class Causeway(Daemon):
         try:
             return await super().stop()
         finally:
-            # Those whose supervisor was killed would serve on for a minute, as they should.
-            for pid in self.children().values():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            await self._end_orphans()
             shutil.rmtree(self.run_dir, ignore_errors=True)
 
     @property
@@ -173,6 +170,15 @@ class Causeway(Daemon):
     async def ask(self, path: str) -> Any:
         """The JSON at `path` of the admin socket. Raises `DaemonError` when it does not answer."""
         return json.loads(await self._get(path))
+
+    async def _end_orphans(self) -> None:
+        """Those whose supervisor was killed would serve on for a minute, as they should."""
+        async with asyncio.timeout(self.stop_timeout_s):
+            while orphans := self.children():
+                for pid in orphans.values():
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _get(self, path: str) -> bytes:
         try:

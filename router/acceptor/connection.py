@@ -86,6 +86,7 @@ class Connection:
         self._socket: socket.socket | None = None
         self._acked_at_start = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
         self._closing = False
         self._said_closing = False
         self._paused = False
@@ -260,8 +261,7 @@ class Connection:
         """The socket is closed, by whomever."""
         self._layer = None
         self.poll_acknowledged()  # the last chance: the socket closes when this returns
-        if self._timer is not None:
-            self._timer.cancel()
+        self._arm()
         if self.end is None:
             self.act(self.core.receive_eof(self._loop.time()))
         self._hub.lost(self)
@@ -275,15 +275,14 @@ class Connection:
     # --- time ---
 
     def _arm(self) -> None:
-        due = self.core.deadline()
+        due = self.core.deadline() if self._layer is not None else None
+        if due == self._due:
+            return
+        self._due = due
         if self._timer is not None:
-            if due is not None and self._timer.when() == due:
-                return
             self._timer.cancel()
-            self._timer = None
-        if due is not None and self._layer is not None:
-            self._timer = self._loop.call_at(due, self._deadline)
+        self._timer = self._loop.call_at(due, self._deadline) if due is not None else None
 
     def _deadline(self) -> None:
-        self._timer = None
+        self._timer = self._due = None
         self.act(self.core.deadline_passed(self._loop.time()))

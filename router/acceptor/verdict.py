@@ -94,22 +94,23 @@ class Verifier:
         return judgement
 
     def _judge(self, chain: tuple[x509.Certificate, ...], now: float) -> "ChainJudgement":
-        leaf, *intermediates = chain
-        is_constrained, good_until = False, now + _CACHE_S
-        verifier = self._policy.time(
-            datetime.datetime.fromtimestamp(now, datetime.UTC)
-        ).build_client_verifier()
         try:
-            fault = _key_fault(leaf) or _purpose_fault(leaf)
-            if not fault:
-                verified = verifier.verify(leaf, intermediates).chain
-                is_constrained = any(map(_has_name_constraints, verified[1:]))
-                good_until = min(good_until, *map(end_of, verified))
-        except VerificationError as error:
-            fault = self._in_words(chain, error)
+            fault = _key_fault(chain[0]) or _purpose_fault(chain[0])
+            return _rejected(fault, now) if fault else self._judge_signatures(chain, now)
         except _UNREADABLE:
-            fault = "certificate cannot be read"
-        return ChainJudgement(fault, is_constrained, now, good_until)
+            return _rejected("certificate cannot be read", now)
+
+    def _judge_signatures(
+        self, chain: tuple[x509.Certificate, ...], now: float
+    ) -> "ChainJudgement":
+        moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+        verifier = self._policy.time(moment).build_client_verifier()
+        try:
+            verified = verifier.verify(chain[0], list(chain[1:])).chain
+        except VerificationError as error:
+            return _rejected(self._in_words(chain, error), now)
+        good_until = min(now + _CACHE_S, *map(end_of, verified))
+        return ChainJudgement("", any(map(_has_name_constraints, verified[1:])), now, good_until)
 
     def _in_words(self, chain: tuple[x509.Certificate, ...], error: VerificationError) -> str:
         if any(certificate.issuer in self._anchor_names for certificate in chain):
@@ -131,6 +132,10 @@ class ChainJudgement:
     """An authority in it is bound to certain names."""
     judged_at: float
     good_until: float
+
+
+def _rejected(fault: str, now: float) -> ChainJudgement:
+    return ChainJudgement(fault, False, now, now + _CACHE_S)
 
 
 class _ChainEvidence:

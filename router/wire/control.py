@@ -15,6 +15,8 @@ ROWS_PER_ANSWER: Final = 2000
 BEAT_INTERVAL_S: Final = 0.25
 ORPHAN_GRACE_S: Final = 60
 """How long a process that lost its supervisor serves on before it drains and exits 0."""
+ORPHAN_DRAIN_S: Final = 20
+"""How much longer a worker stays then: acceptors need workers to drain."""
 
 
 @dataclass(frozen=True, slots=True)

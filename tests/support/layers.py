@@ -215,10 +215,12 @@ def in_memory(
     return accepting, connecting, here, there
 
 
-def bare_client(version: str = "TLSv1.3") -> SSL.Context:
-    """A client that shows no certificate and has no wishes but the version."""
+def bare_client(version: str = "TLSv1.3", alpn: list[bytes] | None = None) -> SSL.Context:
+    """A client that shows no certificate and has no wishes but these."""
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_max_proto_version(VERSIONS[version])
+    if alpn:
+        context.set_alpn_protos(alpn)
     return context
 
 
@@ -252,3 +254,15 @@ def shaken_hands(accepting: Recorder, server_end: Pipe, version: str = "TLSv1.3"
             client.bio_write(server_end.sent)
             server_end.sent = b""
     return client
+
+
+async def sessions(
+    server: SSL.Context, client: SSL.Context, server_name: str | None = None
+) -> tuple[TlsSession, TlsSession]:
+    """What each side, the accepting one first, agreed on."""
+    accepting, connecting, _, _ = in_memory(server, client, server_name)
+    await accepting.hears("established")
+    await connecting.hears("established")
+    assert accepting.session is not None
+    assert connecting.session is not None
+    return accepting.session, connecting.session

@@ -4,6 +4,7 @@ Owns what must hold of every node whatever a test did to it: it ends by itself w
 process of it crashed, none logged a traceback, and its counters conserve (design 3).
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 from bench.authority import Authority
 from bench.peers.causeway import Causeway
+from router.wire.control import BEAT_INTERVAL_S
 from tests.support.component import settled
 
 MONTAGUE = "montague.example"
@@ -89,7 +91,11 @@ async def conservation(running: Causeway) -> tuple[float, float, float]:
 
 
 async def at_rest(running: Causeway) -> None:
-    """Wait until nothing is in flight, and the counters of every process add up."""
+    """Wait until nothing is in flight, and the counters of every process add up.
+
+    What has happened before the call is in the counters afterwards.
+    """
+    await asyncio.sleep(2 * BEAT_INTERVAL_S)  # every process has reported since then
 
     async def conserved() -> bool:
         came, outcomes, in_flight = await conservation(running)

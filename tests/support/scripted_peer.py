@@ -142,7 +142,7 @@ class Peer:
         self.local = local
         self.port = 0
         self._certificate = certificate
-        self._presents_certificate = presents_certificate
+        self.presents_certificate = presents_certificate
         self._wires: asyncio.Queue[Wire] = asyncio.Queue()
         self._open = AsyncExitStack()
 
@@ -178,7 +178,7 @@ class Peer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        if self._presents_certificate:
+        if self.presents_certificate:
             context.load_cert_chain(self._certificate, self._certificate.with_suffix(".key"))
         return context
 

@@ -260,6 +260,7 @@ async def test_without_its_supervisor_it_serves_on(around, worker):
 
 async def test_without_its_supervisor_it_ends_in_the_end(around, monkeypatch):
     monkeypatch.setattr(process, "ORPHAN_GRACE_S", 0.05)
+    monkeypatch.setattr(process, "ORPHAN_DRAIN_S", 0.05)
     running = asyncio.create_task(Worker(WORKER, CONFIG).run(around.run_dir / CONTROL_SOCKET))
     await around.is_told(Ready)
     around.link.close()

@@ -1,4 +1,4 @@
-"""A certificate authority and a store of one certificate, for what runs over TLS."""
+"""A certificate authority and a store of two certificates, for what runs over TLS."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,19 +7,22 @@ import pytest
 
 from bench.authority import Authority
 from router.acceptor.certificates import CertificateStore
-from tests.support.layers import MONTAGUE
+from tests.support.layers import CAPULET, MONTAGUE
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A root of the module's own."""
     return Authority.make(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
 def store(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> CertificateStore:
+    """What Montague shows, with an intermediate, and what Capulet shows."""
     directory = tmp_path_factory.mktemp("certs")
     authority.issue(MONTAGUE, into=directory, intermediate=True)
-    return CertificateStore(directory, [MONTAGUE])
+    authority.issue(CAPULET, into=directory)
+    return CertificateStore(directory, [MONTAGUE, CAPULET])
 
 
 @pytest.fixture

@@ -8,19 +8,20 @@ from OpenSSL import SSL
 
 from bench.authority import Authority
 from router.acceptor.certificates import CertificateStore
-from router.acceptor.tls import TlsSession
 from router.xmpp.errors import MisuseError
-from tests.support.layers import alone_in_memory, in_memory
+from tests.support.layers import (
+    CAPULET,
+    MONTAGUE,
+    VERSIONS,
+    alone_in_memory,
+    bare_client,
+    in_memory,
+    sessions,
+)
 
-MONTAGUE, CAPULET, BUECHER = "montague.example", "capulet.example", "bücher.example"
+BUECHER = "bücher.example"
 HOSTED = (MONTAGUE, CAPULET, BUECHER)
 UNRECOGNIZED_NAME = bytes((21, 3, 3, 0, 2, 2, 112))
-NO_APPLICATION_PROTOCOL = bytes((21, 3, 3, 0, 2, 2, 120))
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority.make(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
@@ -39,33 +40,13 @@ def store(directory: Path) -> CertificateStore:
     return store
 
 
-def any_client(version: int = SSL.TLS1_3_VERSION, alpn: list[bytes] | None = None) -> SSL.Context:
-    context = SSL.Context(SSL.TLS_METHOD)
-    context.set_max_proto_version(version)
-    if alpn:
-        context.set_alpn_protos(alpn)
-    return context
-
-
-async def sessions(
-    server: SSL.Context, client: SSL.Context, server_name: str | None = None
-) -> tuple[TlsSession, TlsSession]:
-    """What each side, the accepting one first, agreed on."""
-    accepting, connecting, _, _ = in_memory(server, client, server_name)
-    await accepting.hears("established")
-    await connecting.hears("established")
-    assert accepting.session is not None
-    assert connecting.session is not None
-    return accepting.session, connecting.session
-
-
-async def shown(server: SSL.Context, server_name: str | None, version: int) -> str:
+async def shown(server: SSL.Context, server_name: str | None, version: str) -> str:
     """The name in the certificate that a client with this SNI sees."""
-    _, session = await sessions(server, any_client(version), server_name)
+    _, session = await sessions(server, bare_client(version), server_name)
     return str(session.chain[0].subject.rfc4514_string()).removeprefix("CN=")
 
 
-both_versions = pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+both_versions = pytest.mark.parametrize("version", VERSIONS)
 
 
 # --- accepting ---
@@ -90,7 +71,7 @@ both_versions = pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1
     ],
 )
 async def test_starttls_shows_the_certificate_of_sni_or_header(
-    store: CertificateStore, version: int, header_to: str, server_name: str | None, expected: str
+    store: CertificateStore, version: str, header_to: str, server_name: str | None, expected: str
 ) -> None:
     assert await shown(store.starttls_context(header_to), server_name, version) == expected
 
@@ -108,16 +89,16 @@ async def test_starttls_shows_the_certificate_of_sni_or_header(
     ],
 )
 async def test_direct_tls_shows_the_certificate_of_sni(
-    store: CertificateStore, version: int, server_name: str | None, expected: str
+    store: CertificateStore, version: str, server_name: str | None, expected: str
 ) -> None:
     assert await shown(store.direct_context(), server_name, version) == expected
 
 
 @pytest.mark.clause("TLS-10", "DTL-01")
 @both_versions
-async def test_direct_tls_refuses_an_unknown_name(store: CertificateStore, version: int) -> None:
+async def test_direct_tls_refuses_an_unknown_name(store: CertificateStore, version: str) -> None:
     accepting, connecting, sent, _ = in_memory(
-        store.direct_context(), any_client(version), "stranger.example"
+        store.direct_context(), bare_client(version), "stranger.example"
     )
     assert await accepting.hears("failed") == "unrecognized name"
     assert "unrecognized name" in await connecting.hears("failed")
@@ -142,7 +123,7 @@ async def test_any_octets_in_sni_are_an_unknown_name(
 
 def client_hello(server_name: bytes) -> bytes:
     placeholder = b"p" * len(server_name)
-    connection = SSL.Connection(any_client(), None)
+    connection = SSL.Connection(bare_client(), None)
     connection.set_tlsext_host_name(placeholder)
     connection.set_connect_state()
     with pytest.raises(SSL.WantReadError):
@@ -159,10 +140,10 @@ def client_hello(server_name: bytes) -> bytes:
 @pytest.mark.clause("TLS-09")
 @both_versions
 async def test_the_client_shows_the_certificate_of_its_domain(
-    store: CertificateStore, version: int
+    store: CertificateStore, version: str
 ) -> None:
     server = store.starttls_context(MONTAGUE)
-    server.set_max_proto_version(version)
+    server.set_max_proto_version(VERSIONS[version])
     for domain, name in ((CAPULET, "CN=capulet.example"), (MONTAGUE, "CN=montague.example")):
         session, _ = await sessions(server, store.client_context(domain))
         assert session.chain[0].subject.rfc4514_string() == name
@@ -203,7 +184,7 @@ async def test_the_other_layout(authority: Authority, tmp_path: Path) -> None:
     store = CertificateStore(tmp_path, [MONTAGUE])
     assert store.problems() == []
     assert store.has_certificate(MONTAGUE)
-    _, session = await sessions(store.direct_context(), any_client())
+    _, session = await sessions(store.direct_context(), bare_client())
     assert len(session.chain) == 2
 
 
@@ -228,7 +209,7 @@ async def test_a_fit_certificate_is_preferred_to_the_name_of_the_file(
     authority.issue("fit", dns=[MONTAGUE], into=tmp_path)
     store = CertificateStore(tmp_path, [MONTAGUE])
     assert store.problems() == [expected]
-    assert await shown(store.direct_context(), None, SSL.TLS1_3_VERSION) == "fit"
+    assert await shown(store.direct_context(), None, "TLSv1.3") == "fit"
 
 
 def test_every_unusable_file_is_listed(authority: Authority, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import ssl
 import warnings
-from pathlib import Path
 
 import pytest
 from OpenSSL import SSL
@@ -11,10 +10,16 @@ from router.acceptor.certificates import CertificateStore
 from tests.support.layers import (
     CAPULET,
     MONTAGUE,
+    VERSIONS,
     alone_in_memory,
+    bare_client,
     in_memory,
+    sessions,
     shaken_hands,
 )
+
+both_versions = pytest.mark.parametrize("version", VERSIONS)
+NO_APPLICATION_PROTOCOL = bytes((21, 3, 3, 0, 2, 2, 120))
 
 
 @pytest.mark.clause("DTL-02")
@@ -24,9 +29,9 @@ from tests.support.layers import (
     [(None, ""), ([b"xmpp-server"], "xmpp-server"), ([b"h2", b"xmpp-server"], "xmpp-server")],
 )
 async def test_direct_tls_takes_no_alpn_or_ours(
-    store: CertificateStore, version: int, offered: list[bytes] | None, agreed: str
+    store: CertificateStore, version: str, offered: list[bytes] | None, agreed: str
 ) -> None:
-    client = any_client(version, offered)
+    client = bare_client(version, offered)
     for name in (None, MONTAGUE, CAPULET):
         mine, theirs = await sessions(store.direct_context(), client, name)
         assert mine.alpn == theirs.alpn == agreed
@@ -36,9 +41,9 @@ async def test_direct_tls_takes_no_alpn_or_ours(
 @both_versions
 @pytest.mark.parametrize("server_name", [None, CAPULET])
 async def test_direct_tls_refuses_another_protocol(
-    store: CertificateStore, version: int, server_name: str | None
+    store: CertificateStore, version: str, server_name: str | None
 ) -> None:
-    client = any_client(version, [b"h2", b"xmpp-client"])
+    client = bare_client(version, [b"h2", b"xmpp-client"])
     accepting, connecting, sent, _ = in_memory(store.direct_context(), client, server_name)
     assert await accepting.hears("failed") == "no application protocol"
     assert "no application protocol" in await connecting.hears("failed")
@@ -47,7 +52,7 @@ async def test_direct_tls_refuses_another_protocol(
 
 async def test_starttls_ignores_alpn(store: CertificateStore) -> None:
     for offered in ([b"h2"], [b"xmpp-server"]):
-        session, _ = await sessions(store.starttls_context(MONTAGUE), any_client(alpn=offered))
+        session, _ = await sessions(store.starttls_context(MONTAGUE), bare_client(alpn=offered))
         assert session.alpn == ""
 
 
@@ -85,6 +90,6 @@ async def test_renegotiation_is_refused_and_leaves_nothing_behind(store: Certifi
     assert accepting.names() == ["established"]
 
 
-def test_contexts_are_not_resumable(store: CertificateStore, tmp_path: Path) -> None:
+def test_contexts_are_not_resumable(store: CertificateStore) -> None:
     for context in (store.direct_context(), store.client_context(MONTAGUE)):
         assert context.get_session_cache_mode() == SSL.SESS_CACHE_OFF

@@ -2,12 +2,16 @@
 
 import datetime
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from bench.authority import Authority
 from router.acceptor.verdict import TrustAnchorError, Verifier
@@ -23,11 +27,6 @@ def chain_in(file: Path) -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates(file.read_bytes())
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority.make(tmp_path_factory.mktemp("authority"))
-
-
 @pytest.fixture
 def judge(authority: Authority) -> Judge:
     """Issue a certificate so, and ask about a domain."""
@@ -41,99 +40,10 @@ def judge(authority: Authority) -> Judge:
 
 # --- names ---
 
-NAMES = [
-    # domain asked about, DNS-IDs, is it covered
-    ("montague.example", ["montague.example"], True),
-    ("MONTAGUE.Example", ["montague.EXAMPLE"], True),
-    ("montague.example", ["montague.example."], True),
-    ("montague.example.", ["montague.example"], True),
-    ("montague.example", ["capulet.example", "montague.example"], True),
-    ("montague.example", ["capulet.example"], False),
-    ("montague.example", ["xmpp.montague.example"], False),
-    ("montague.example", ["example"], False),
-    ("localhost", ["localhost"], True),
-    # §13.7.1.2.1, RFC 9525 §6.3: a wildcard is the whole left-most label, for exactly one label
-    ("a.x.example", ["*.x.example"], True),
-    ("A.x.example", ["*.X.example"], True),
-    ("x.example", ["*.x.example"], False),
-    ("b.a.x.example", ["*.x.example"], False),
-    ("foo.x.example", ["f*.x.example"], False),
-    ("foo.x.example", ["*o.x.example"], False),
-    ("a.b.example", ["a.*.example"], False),
-    ("a.b.example", ["*.*.example"], False),
-    ("a.b.example", ["*"], False),
-    ("b.example", ["*.example"], False),
-    ("a.x.example", ["f**.y.example", "*.x.example"], True),
-    # A-labels (RFC 6125 §6.4)
-    ("bücher.example", ["xn--bcher-kva.example"], True),
-    ("xn--bcher-kva.example", ["XN--BCHER-KVA.example"], True),
-    ("BÜCHER.example", ["xn--bcher-kva.example"], True),
-    ("a.bücher.example", ["*.xn--bcher-kva.example"], True),
-    ("bucher.example", ["xn--bcher-kva.example"], False),
-    # addresses are no domain names, and no name at all is no domain
-    ("192.0.2.1", ["192.0.2.1"], False),
-    ("[2001:db8::1]", ["[2001:db8::1]"], False),
-    ("", ["montague.example"], False),
-    ("a b", ["a b"], False),
-    ("romeo@montague.example", ["montague.example"], False),
-]
-
-
-@pytest.mark.clause("CRT-02", "CRT-03", "CRT-04")
-@pytest.mark.parametrize(("domain", "dns", "covered"), NAMES)
-def test_dns_ids(judge: Judge, domain: str, dns: list[str], covered: bool) -> None:
-    verdict = judge(domain, "names", dns=dns)
-    assert verdict.trusted
-    assert verdict.covers is covered
-
-
-@pytest.mark.clause("CRT-02", "CRT-04")
-@pytest.mark.parametrize(
-    ("domain", "srv", "covered"),
-    [
-        ("montague.example", "_xmpp-server.montague.example", True),
-        ("montague.example", "_XMPP-Server.Montague.example.", True),
-        ("bücher.example", "_xmpp-server.xn--bcher-kva.example", True),
-        ("montague.example", "_xmpp-client.montague.example", False),
-        ("montague.example", "_xmpps-server.montague.example", False),
-        ("montague.example", "_xmpp-server.capulet.example", False),
-        ("montague.example", "montague.example", False),
-        ("montague.example", "_xmpp-server.", False),
-        ("montague.example", "", False),
-    ],
-)
-def test_srv_ids(judge: Judge, domain: str, srv: str, covered: bool) -> None:
-    assert judge(domain, "srv", dns=(), srv=[srv]).covers is covered
-
-
-@pytest.mark.clause("CRT-02", "CRT-04")
-@pytest.mark.parametrize(
-    ("domain", "address", "covered"),
-    [
-        ("montague.example", "montague.example", True),
-        ("montague.example", "Montague.Example.", True),
-        ("bücher.example", "bücher.example", True),
-        ("bücher.example", "xn--bcher-kva.example", True),
-        ("montague.example", "*.example", False),
-        ("montague.example", "romeo@montague.example", False),
-        ("montague.example", "montague.example/orchard", False),
-        ("montague.example", "", False),
-    ],
-)
-def test_xmpp_addresses(judge: Judge, domain: str, address: str, covered: bool) -> None:
-    assert judge(domain, "xmpp", dns=(), xmpp=[address]).covers is covered
-
-
-@pytest.mark.clause("CRT-02")
-def test_any_one_identifier_is_enough(judge: Judge) -> None:
-    others = {"srv": ["_xmpp-server.other.example"], "xmpp": ["another.example"]}
-    for domain in (DOMAIN, "other.example", "another.example"):
-        assert judge(domain, dns=[DOMAIN], **others).valid
-
 
 @pytest.mark.clause("CRT-03")
-def test_the_common_name_is_never_used(judge: Judge) -> None:
-    verdict = judge(DOMAIN, DOMAIN, dns=())
+def test_a_certificate_that_names_no_domain(judge: Judge) -> None:
+    verdict = judge(dns=())
     assert verdict.trusted
     assert not verdict.covers
     assert verdict.reason == "certificate is for no domain, not montague.example"
@@ -147,20 +57,10 @@ def test_the_srv_target_is_no_reference_identity(judge: Judge) -> None:
 
 
 @pytest.mark.clause("CRT-03")
-@pytest.mark.parametrize("kind", ["dns", "srv", "xmpp"])
-def test_a_nul_in_any_name_refuses_the_certificate(judge: Judge, kind: str) -> None:
-    names = {"dns": [DOMAIN], "srv": [], "xmpp": []}
-    names[kind] = [*names[kind], "montague.example\0.evil.example"]
-    verdict = judge(DOMAIN, "nul", **names)
-    assert not verdict.trusted
-    assert not verdict.covers
-    assert "NUL" in verdict.reason
-
-
-def test_a_strangers_names_are_harmless_to_print(judge: Judge) -> None:
-    verdict = judge(DOMAIN, "shown", dns=["evil\n\x1b[2J.example", *(f"n{i}" for i in range(9))])
-    assert verdict.reason.isprintable()
-    assert len(verdict.reason) < 300
+def test_a_nul_in_a_name_refuses_the_certificate(judge: Judge) -> None:
+    verdict = judge(dns=[DOMAIN, "montague.example\0.evil.example"])
+    assert (verdict.trusted, verdict.covers) == (False, False)
+    assert verdict.reason == "certificate is refused: a name contains a NUL"
 
 
 # --- trust ---
@@ -363,6 +263,34 @@ def test_an_authority_that_expires_ends_what_was_remembered(authority: Authority
     verdict = evidence.proves(DOMAIN)
     assert not verdict.trusted
     assert "chain is not valid" in verdict.reason
+
+
+# --- malice ---
+
+
+@pytest.fixture(scope="module")
+def sound(authority: Authority) -> bytes:
+    """A certificate with names of every kind, in DER."""
+    file, _ = authority.issue(DOMAIN, srv=[f"_xmpp-server.{DOMAIN}"], xmpp=[DOMAIN])
+    return chain_in(file)[0].public_bytes(Encoding.DER)
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
+@example(at=0.101, value=0x00)
+def test_any_octet_changed_ends_in_a_verdict(
+    authority: Authority, sound: bytes, at: float, value: int
+) -> None:
+    damaged = bytearray(sound)
+    damaged[int(at * len(damaged))] = value
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            certificate = x509.load_der_x509_certificate(bytes(damaged))
+    except (ValueError, x509.InvalidVersion):
+        return  # `router.acceptor.tls` shows no such certificate to anybody
+    verdict = Verifier(authority.anchors).evidence([certificate]).proves(DOMAIN)
+    assert verdict.trusted is (damaged == sound)
+    assert verdict.reason.isprintable()
 
 
 # --- nothing there ---

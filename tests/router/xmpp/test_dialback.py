@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,7 @@ from router.xmpp.events import (
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import PeerRule
-from router.xmpp.receiving import ReceivingStream
+from router.xmpp.s2s import ServerStream
 from tests.support.pump import (
     CAPULET,
     MONTAGUE,
@@ -384,7 +385,7 @@ def test_an_answer_we_waited_for_counts_while_we_close_and_a_grant_does_not() ->
 
 @pytest.mark.clause("DBK-28")
 @pytest.mark.parametrize("make", [inbound, asking])
-def test_ten_strays_are_let_pass(make: "type[ReceivingStream]") -> None:
+def test_ten_strays_are_let_pass(make: Callable[[], ServerStream]) -> None:
     core = make()
     stray = answered("result", "x.example", MONTAGUE, "valid")
     events: list[Event] = []

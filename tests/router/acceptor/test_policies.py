@@ -1,0 +1,75 @@
+"""Every word of the configuration that streams care about reaches them."""
+
+from router.acceptor.policies import stream_policy
+from router.config import Config, Dialback, Domain, Limits, Peer, Tls
+from router.xmpp.policy import PeerRule
+
+MONTAGUE, VERONA = "montague.example", "verona.example"
+
+
+def domains(*names: str) -> dict[str, Domain]:
+    return {name: Domain("component", secret="s") for name in names}
+
+
+def test_the_first_hosted_domain_is_the_default() -> None:
+    policy = stream_policy(Config(domains=domains(MONTAGUE, VERONA)))
+    assert policy.hosted == {MONTAGUE, VERONA}
+    assert policy.default_domain == MONTAGUE
+
+
+def test_nothing_hosted_is_a_policy_too() -> None:
+    policy = stream_policy(Config())
+    assert (policy.hosted, policy.default_domain) == (frozenset(), "")
+
+
+def test_a_peer_has_its_own_rule_or_that_of_all() -> None:
+    rule = stream_policy(
+        Config(
+            peers={
+                "capulet.example": Peer(require="certificate", bidi=False),
+                "tybalt.example": Peer(deny=True),
+                "*": Peer(bidi=False),
+            }
+        )
+    ).rule
+    assert rule("capulet.example") == PeerRule(True, False, False)
+    assert rule("tybalt.example") == PeerRule(False, True, True)
+    assert rule("paris.example") == PeerRule(False, False, False)
+    assert rule("") == PeerRule(False, False, False)
+
+
+def test_each_limit_goes_to_its_place() -> None:
+    limits = Limits(
+        max_stanza_bytes=20_000,
+        max_preauth_bytes=2_000,
+        max_preauth_total_bytes=3_000,
+        max_depth=11,
+        max_attributes=12,
+        max_namespaces=13,
+        max_elements=14,
+        handshake_timeout_s=15.0,
+        close_timeout_s=16.0,
+        verification_timeout_s=17.0,
+        pending_verifications=18,
+    )
+    policy = stream_policy(Config(limits=limits))
+    assert policy.limits.max_stanza_bytes == 20_000
+    assert policy.before_proof.max_stanza_bytes == 2_000
+    assert policy.before_proof_total_bytes == 3_000
+    for each in (policy.limits, policy.before_proof):
+        assert (each.max_depth, each.max_attributes) == (11, 12)
+        assert (each.max_namespaces, each.max_elements) == (13, 14)
+    assert policy.handshake_timeout_s == 15.0
+    assert policy.close_timeout_s == 16.0
+    assert policy.verification_timeout_s == 17.0
+    assert policy.pending_verifications == 18
+
+
+def test_tls_and_dialback_are_as_configured() -> None:
+    off = stream_policy(
+        Config(tls=Tls(required=False), dialback=Dialback(enabled=False, secret="größer"))
+    )
+    assert (off.tls_required, off.dialback) == (False, False)
+    assert off.secret == "größer".encode()
+    on = stream_policy(Config())
+    assert (on.tls_required, on.dialback) == (True, True)

@@ -1,0 +1,56 @@
+"""The rows an operator sees: plain values, whatever state a stream is in."""
+
+import asyncio
+import json
+
+from router.acceptor.streams import rows
+from router.acceptor.tls import TlsSession
+from router.xmpp.component import ComponentStream
+from router.xmpp.receiving import ReceivingStream
+from tests.support.acceptors import connection_of
+from tests.support.pump import CAPULET, MONTAGUE, NOW, authenticated, ids, policy, say
+
+SETTINGS = policy(MONTAGUE)
+
+
+async def test_an_authenticated_stream_shows_its_ends_its_proof_and_its_pairs() -> None:
+    connection = connection_of(authenticated(bidi=True), number=7)
+    connection.session = TlsSession("TLSv1.3", "", "", "", ())
+    connection.address = "192.0.2.1:40000"
+    connection.stanzas_in, connection.stanzas_out = 3, 4
+    (row,) = rows([connection], "a0.1", connection.opened_at + 1.23456)
+    assert row == {
+        "acceptor": "a0.1",
+        "number": 7,
+        "direction": "in",
+        "leg": "s2s",
+        "local": MONTAGUE,
+        "remote": CAPULET,
+        "state": "open",
+        "auth": "external",
+        "bidi": True,
+        "pairs": [f"{CAPULET} to {MONTAGUE}", f"{MONTAGUE} to {CAPULET}"],
+        "tls": "TLSv1.3",
+        "address": "192.0.2.1:40000",
+        "stanzas_in": 3,
+        "stanzas_out": 4,
+        "age_s": 1.235,
+    }
+
+
+async def test_a_component_is_its_domain() -> None:
+    core = ComponentStream(SETTINGS, ids(), {MONTAGUE: "s3cr3t"}, NOW)
+    say(core, f"<stream:stream xmlns='jabber:component:accept' to='{MONTAGUE}'"
+        " xmlns:stream='http://etherx.jabber.org/streams'>")  # fmt: skip
+    (row,) = rows([connection_of(core, leg="component")], "a0.1", 0.0)
+    assert (row["leg"], row["local"], row["remote"]) == ("component", MONTAGUE, "")
+    assert (row["auth"], row["tls"], row["pairs"]) == ("none", "", [])
+
+
+async def test_rows_are_in_order_and_fit_for_json() -> None:
+    connections = [
+        connection_of(ReceivingStream(SETTINGS, ids(), NOW), number=number) for number in (2, 1)
+    ]
+    found = rows(connections, "a0.1", asyncio.get_running_loop().time())
+    assert [row["number"] for row in json.loads(json.dumps(found))] == [2, 1]
+    assert rows([], "a0.1", 0.0) == []

@@ -1,0 +1,126 @@
+"""Keys that somebody else verifies: asked once, asked again, answered once, never forgotten."""
+
+import asyncio
+
+import pytest
+
+from router.acceptor.connection import Connection
+from router.acceptor.verification import Verifications
+from router.wire.frames import Verified, Verify
+from router.wire.shard import SHARDS, shard_of
+from router.xmpp.events import KeyReceived, StreamClosed
+from router.xmpp.s2s import ServerStream
+from tests.support.acceptors import Hub, Sent, Transport, wired
+from tests.support.eventually import eventually
+from tests.support.pump import CAPULET, MONTAGUE, PAIR, inbound, policy
+
+ALL = frozenset(range(SHARDS))
+KEY = f"<db:result from='{CAPULET}' to='{MONTAGUE}'>key</db:result>"
+TYBALT_KEY = f"<db:result from='tybalt.example' to='{MONTAGUE}'>key</db:result>"
+SHARD = shard_of(MONTAGUE, CAPULET)
+
+
+class Asking(Hub):
+    """A hub that hands keys to the verifications, as the acceptor does."""
+
+    def __init__(self, timeout_s: float = 60.0) -> None:
+        super().__init__()
+        self.sent = Sent()
+        self.pending = Verifications(asyncio.get_running_loop(), timeout_s, self.sent.to_shard)
+
+    def happened(self, connection: Connection, event: object) -> None:
+        super().happened(connection, event)  # type: ignore[arg-type]
+        if isinstance(event, KeyReceived):
+            self.pending.begin(connection, event)
+        elif isinstance(event, StreamClosed):
+            self.pending.stream_gone(connection)
+
+    def asked(self) -> list[Verify]:
+        return [frame for _, frame in self.sent.shards if isinstance(frame, Verify)]
+
+
+def stream(hub: Asking, number: int = 1) -> tuple[Connection, Transport]:
+    return wired(inbound(policy(MONTAGUE, handshake_timeout_s=1e9)), hub, number=number)
+
+
+def core_of(connection: Connection) -> ServerStream:
+    assert isinstance(connection.core, ServerStream)
+    return connection.core
+
+
+async def test_a_key_is_asked_of_the_shard_of_its_pair() -> None:
+    hub = Asking()
+    connection, transport = stream(hub)
+    transport.feed(KEY)
+    assert hub.sent.shards == [
+        (SHARD, Verify(1, PAIR.inverse(), core_of(connection).stream_id, "key"))
+    ]
+
+
+async def test_the_verdict_reaches_the_peer_once() -> None:
+    hub = Asking()
+    connection, transport = stream(hub)
+    transport.feed(KEY)
+    hub.pending.verified(Verified(1, "valid"))
+    hub.pending.verified(Verified(1, "invalid"))
+    said = await transport.said()
+    assert said.count("type='valid'") == 1
+    assert "type='invalid'" not in said
+    assert PAIR.inverse() in connection.core.grants.receive
+    assert list(hub.pending.announcements(ALL)) == []
+
+
+@pytest.mark.clause("DBK-17")
+async def test_any_trouble_is_told_to_the_peer_and_the_stream_stays() -> None:
+    hub = Asking()
+    connection, transport = stream(hub)
+    transport.feed(KEY)
+    hub.pending.verified(Verified(1, "remote-connection-failed"))
+    assert "<remote-connection-failed " in await transport.said()
+    assert connection.end is None
+
+
+@pytest.mark.clause("DBK-17", "DBK-24")
+async def test_no_verdict_in_time_is_an_answer_too() -> None:
+    hub = Asking(timeout_s=0.01)
+    _, transport = stream(hub)
+    transport.feed(KEY)
+    await eventually(lambda: "<remote-server-timeout " in transport.written.decode())
+    hub.pending.verified(Verified(1, "valid"))
+    assert "type='valid'" not in await transport.said()
+    assert list(hub.pending.announcements(ALL)) == []
+
+
+async def test_a_new_owner_is_asked_again_with_the_same_number() -> None:
+    hub = Asking()
+    _, transport = stream(hub)
+    transport.feed(KEY + TYBALT_KEY)
+    first, second = hub.asked()
+    assert list(hub.pending.announcements(ALL)) == [first, second]
+    assert list(hub.pending.announcements(frozenset({SHARD}))) == [first]
+    hub.pending.verified(Verified(first.request, "valid"))
+    assert list(hub.pending.announcements(ALL)) == [second]
+
+
+async def test_requests_of_different_streams_are_told_apart() -> None:
+    hub = Asking()
+    one, other = stream(hub, 1), stream(hub, 2)
+    one[1].feed(KEY)
+    other[1].feed(KEY)
+    hub.pending.verified(Verified(hub.asked()[1].request, "valid"))
+    assert "type='valid'" not in await one[1].said()
+    assert "type='valid'" in await other[1].said()
+
+
+async def test_a_stream_that_is_gone_asks_nothing_and_hears_nothing() -> None:
+    hub = Asking(timeout_s=0.01)
+    one, other = stream(hub, 1), stream(hub, 2)
+    one[1].feed(KEY)
+    other[1].feed(KEY)
+    one[1].feed("</stream:stream>")
+    assert [frame.request for frame in hub.pending.announcements(ALL)] == [2]
+    said = await one[1].said()
+    hub.pending.verified(Verified(1, "valid"))
+    await eventually(lambda: not list(hub.pending.announcements(ALL)))
+    assert await one[1].said() == said
+    assert "type='error'" in await other[1].said()
