@@ -1,11 +1,13 @@
 """The demo: what makes it fail, and the whole of it against whatever server is at hand."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,14 +22,14 @@ ROUTE = Route("romeo@montague.lit", "juliet@capulet.lit")
 DEMO = (sys.executable, "-m", "router", "demo", "--messages", "50")
 
 
-def outcome(arrivals: Sequence[int], act: Act = acts(2)[0]) -> Outcome:
+def outcome(arrivals: Sequence[int]) -> Outcome:
     """An act in which two messages were sent and these arrived."""
     record = Record(messages_planned=2, pings_planned=0)
     for _ in range(2):
         record.send(ROUTE)
     for number in arrivals:
         record.arrive(ROUTE, number)
-    return Outcome(act, Exchange(record.findings(), 0.1), (), 1)
+    return Outcome(Act("an act", "An act", 2), Exchange(record.findings(), 0.1), (), 1)
 
 
 @pytest.mark.parametrize("arrivals", [[0], [0, 0], [1, 0], [0, 1, 1], [0, 1, 2]])
@@ -68,7 +70,7 @@ def test_with_prosody_every_stanza_arrives_and_bidi_saves_a_connection() -> None
         assert "900 stanzas: none missing, none twice, none out of order." in done.stdout
         assert "1 connection carried both directions; without bidi it took 2." in done.stdout
         assert "Dialback took 2" in done.stdout
-        assert not any(Path(directory).iterdir())
+        assert found(directory, "*") == []
 
 
 @pytest.mark.processes
@@ -81,39 +83,38 @@ def test_without_prosody_a_second_causeway_plays_and_says_so() -> None:
         assert "Prosody is not installed here" in done.stdout
         assert "900 stanzas: none missing" in done.stdout
         assert "1 connection carried both directions; without bidi it took 2." in done.stdout
-        assert not any(Path(directory).iterdir())
+        assert found(directory, "*") == []
 
 
 @pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_demo_cut_short_leaves_nothing_behind(number: signal.Signals) -> None:
     with tempfile.TemporaryDirectory(prefix="d-") as directory:
-        environment = demo_environment(Path(directory), path=directory)
-        with subprocess.Popen(
-            (*DEMO[:-1], "100000"),
+        demo = await asyncio.create_subprocess_exec(
+            *DEMO,
             cwd=TREE,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ) as demo:
-            assert demo.stdout is not None
-            await eventually(lambda: list(Path(directory).glob("cw-*/admin.sock")))
-            demo.send_signal(number)
-            output = demo.stdout.read()
-            assert demo.wait(60) == 130, output
-        assert "interrupted" in output
-        assert "Traceback" not in output
-        assert not any(Path(directory).iterdir())
+            env=demo_environment(Path(directory), path=directory),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        await eventually(lambda: found(directory, "cw-*/admin.sock"))
+        demo.send_signal(number)
+        output, _ = await demo.communicate()
+        assert demo.returncode == 130, output.decode()
+        assert b"interrupted" in output
+        assert b"Traceback" not in output
+        assert found(directory, "*") == []
         assert [command for command in commands() if directory in command] == []
+
+
+def found(directory: str, pattern: str) -> list[Path]:
+    return list(Path(directory).glob(pattern))
 
 
 def commands() -> list[str]:
     """The command lines of all living processes."""
-    found = []
+    lines = []
     for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(process.read_text())
-        except OSError:
-            continue
-    return found
+        with suppress(OSError):
+            lines.append(process.read_bytes().decode(errors="replace"))
+    return lines

@@ -139,10 +139,14 @@ async def on_loopback(
 
 
 class Pipe:
-    """One end of a byte stream in memory: a transport that is no socket."""
+    """One end of a byte stream in memory: a transport that is no socket.
+
+    `on_the_way` may change what is written, before it reaches the other end.
+    """
 
     def __init__(self) -> None:
         self.other: Pipe | None = None
+        self.on_the_way: Callable[[bytes], bytes] = bytes
         self.sent = b""
         self._protocol: asyncio.BufferedProtocol | None = None
         self._closing = False
@@ -156,7 +160,7 @@ class Pipe:
             return
         self.sent += data
         if self.other is not None:
-            asyncio.get_running_loop().call_soon(self.other.deliver, bytes(data))
+            asyncio.get_running_loop().call_soon(self.other.deliver, self.on_the_way(data))
 
     def deliver(self, octets: bytes) -> None:
         """Octets come in."""

@@ -27,6 +27,7 @@ from router.wire.frames import (
     Granted,
     Joined,
     Reject,
+    Retire,
     StreamId,
 )
 from router.wire.shard import SHARDS
@@ -213,6 +214,16 @@ async def test_what_waits_too_long_is_refused_without_being_asked(around):
     await around.hears(A, Reject(1, 1, 1, 1, "remote-server-timeout", "wait", text))
     worker.terminate()
     assert await ends(worker) == 0
+
+
+@pytest.mark.clause("BIDI-22")
+async def test_a_double_dial_is_settled_though_a_later_deadline_was_set_before(around, worker):
+    await around.introduce(A, B)
+    around.say(A, run())  # waits for a stream, for 30 s at most
+    await around.hears(A, Dial(OUT))
+    around.say(B, Granted(9, OUT, False, "external"))
+    around.say(A, Granted(5, OUT, True, "external"))
+    await around.hears(A, Retire(5, OUT))
 
 
 async def test_an_acceptor_that_goes_and_one_that_comes(around, worker):

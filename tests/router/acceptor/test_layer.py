@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
+from random import Random
 from typing import cast
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from OpenSSL import SSL
 
 from bench.authority import Authority
@@ -293,3 +296,39 @@ async def test_a_reset_is_a_loss(store: CertificateStore) -> None:
         server.abort()
         await accepting.hears("lost")
         assert accepting.names().count("lost") == 1
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(chance=st.randoms(use_true_random=False))
+def test_damage_on_the_way_ends_in_an_ending(store: CertificateStore, chance: Random) -> None:
+    """Any octets flipped or cut in either direction: no exception, one handshake, one loss."""
+
+    def damage(octets: bytes) -> bytes:
+        if chance.random() < 0.3:
+            flipped = bytearray(octets)
+            flipped[chance.randrange(len(flipped))] ^= 1 << chance.randrange(8)
+            octets = bytes(flipped)[: chance.randrange(1, 2 * len(flipped))]
+        return octets
+
+    async def converse() -> None:
+        escaped: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: escaped.append(what))
+        *uppers, here, there = in_memory(store.direct_context(), store.client_context(CAPULET))
+        here.on_the_way = there.on_the_way = damage
+        for _ in range(12):
+            for upper in uppers:
+                assert upper.layer is not None
+                upper.layer.write(b"<message/>")
+            await asyncio.sleep(0)
+        for upper in uppers:
+            assert upper.layer is not None
+            upper.layer.close()
+            await upper.hears("lost")
+            names = upper.names()
+            assert names.index("lost") == len(names) - 1
+            assert names.count("established") + names.count("failed") <= 1
+        assert escaped == []
+
+    asyncio.run(converse())
