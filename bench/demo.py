@@ -79,13 +79,14 @@ def run(amount: int, screen: Screen) -> int:
 async def _run(amount: int, screen: Screen) -> int:
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # asyncio itself does this for SIGINT
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with tempfile.TemporaryDirectory(prefix="causeway-demo-") as name:
         screen.opening(MONTAGUE, CAPULET, _peer_name(), prosody.installed())
         scenery = Scenery.make(Path(name))
         outcomes = []
-        for number, act in enumerate(acts(amount), 1):
-            screen.act(number, act)
+        for ordinal, act in enumerate(acts(amount), 1):
+            screen.act(ordinal, act)
             outcomes.append(await play(act, scenery, screen))
             screen.streams(outcomes[-1])
     screen.summary(outcomes)

@@ -291,21 +291,23 @@ async def exchange(
         (_Course(record, ends, in_flight, patience_s, moved), _routes(*ends, users))
         for ends in ((one, other), (other, one))
     ]
-    work = asyncio.gather(*(course.run(routes, messages, pings) for course, routes in courses))
-    try:
-        while settled < 2 * (messages + pings):
-            async with asyncio.timeout(patience_s):
-                await news.wait()
-            news.clear()
-            progress(settled)
-        # One more of anything would be one too many, and comes at once if it comes.
-        await asyncio.sleep(SETTLE_S)
-    except TimeoutError:
-        record.note(f"nothing came for {patience_s:g} s")
-    finally:
-        work.cancel()
-        for course, _ in courses:
-            course.cancel()
+    async with asyncio.TaskGroup() as group:
+        work = [group.create_task(course.run(each, messages, pings)) for course, each in courses]
+        try:
+            while settled < 2 * (messages + pings):
+                async with asyncio.timeout(patience_s):
+                    await news.wait()
+                news.clear()
+                progress(settled)
+            # One more of anything would be one too many, and comes at once if it comes.
+            await asyncio.sleep(SETTLE_S)
+        except TimeoutError:
+            record.note(f"nothing came for {patience_s:g} s")
+        finally:
+            for task in work:
+                task.cancel()
+            for course, _ in courses:
+                course.cancel()
     return Exchange(record.findings(), last_s - began_s)
 
 

@@ -87,7 +87,7 @@ def test_without_prosody_a_second_causeway_plays_and_says_so() -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_demo_cut_short_leaves_nothing_behind(number: signal.Signals) -> None:
     with tempfile.TemporaryDirectory(prefix="d-") as directory:
         demo = await asyncio.create_subprocess_exec(
@@ -97,7 +97,7 @@ async def test_a_demo_cut_short_leaves_nothing_behind(number: signal.Signals) ->
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        await eventually(lambda: found(directory, "cw-*/admin.sock"))
+        await eventually(lambda: len(found(directory, "cw-*/admin.sock")) == 2)
         demo.send_signal(number)
         output, _ = await demo.communicate()
         assert demo.returncode == 130, output.decode()

@@ -183,3 +183,21 @@ async def test_a_refused_message_is_lost_and_not_waited_for() -> None:
     one.send_numbered = lambda route, number: one.on_error("message: item-not-found")  # type: ignore[method-assign]
     done = await exchange(one, other, messages=3, pings=0, patience_s=60)
     assert (done.findings.lost, done.findings.refused) == (3, 3)
+
+
+async def test_an_exchange_that_is_cancelled_leaves_nothing_running() -> None:
+    one, other = pair(lambda number: 0)
+    before = asyncio.all_tasks()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await exchange(one, other, messages=99, pings=99)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_fault_of_the_driver_itself_is_raised_and_not_waited_for() -> None:
+    one, other = pair()
+    one.send_numbered = lambda route, number: 1 / 0  # type: ignore[method-assign]
+    with pytest.raises(ExceptionGroup) as raised:
+        await exchange(one, other, messages=3, pings=0, patience_s=60)
+    assert raised.group_contains(ZeroDivisionError)

@@ -38,7 +38,7 @@ OWNER = "a0.1"  # all lanes begin here; it never dies
 OUT = DomainPair("montague.example", "capulet.example")
 IN = OUT.inverse()
 HOSTED = frozenset({"montague.example"})
-LIMITS = Limits(backlog_bytes=1024, backlog_stanzas=6, backlog_s=30)
+LIMITS = Limits(backlog_bytes=1024, backlog_stanzas=8, backlog_s=30)
 PAIRS = {1: OUT, 2: OUT, 3: IN}  # by lane
 MAX_DEATHS = 3  # more of them, and nothing else ever gets far
 
@@ -219,6 +219,12 @@ class World(RuleBasedStateMachine):
             if lane.egress == StreamId(name, stream):
                 self.begin_epoch(number)  # Returned
 
+    def open_streams(self, pair: DomainPair) -> int:
+        return sum(list(a.streams.values()).count(pair) for a in self.acceptors.values())
+
+    def diallers(self) -> list[str]:
+        return [name for name, acceptor in self.acceptors.items() if acceptor.dialling]
+
     def some(self, data, names) -> str:
         return data.draw(st.sampled_from(sorted(names)))
 
@@ -246,19 +252,25 @@ class World(RuleBasedStateMachine):
         for _ in range(min(count, len(self.acceptors[name].from_worker))):
             self.obey(name)
 
+    @precondition(lambda self: self.open_streams(OUT) < 2)
     @rule(data=st.data())
     def a_peer_connects(self, data):
         self.open_stream(self.some(data, self.acceptors), OUT, initiated=False)
 
-    @precondition(lambda self: not any(IN in a.streams.values() for a in self.acceptors.values()))
+    @precondition(lambda self: self.open_streams(IN) == 0)
     @rule(data=st.data())
     def a_component_attaches(self, data):
         self.open_stream(self.some(data, self.acceptors), IN, initiated=False)
 
-    @precondition(lambda self: any(a.dialling for a in self.acceptors.values()))
-    @rule(data=st.data(), works=st.booleans())
-    def a_dial_ends(self, data, works):
-        self.end_dial(self.some(data, [n for n, a in self.acceptors.items() if a.dialling]), works)
+    @precondition(lambda self: self.diallers())
+    @rule(data=st.data())
+    def a_dial_works(self, data):
+        self.end_dial(self.some(data, self.diallers()), works=True)
+
+    @precondition(lambda self: self.diallers())
+    @rule(data=st.data())
+    def a_dial_fails(self, data):
+        self.end_dial(self.some(data, self.diallers()), works=False)
 
     def end_dial(self, name: str, works: bool) -> None:
         self.acceptors[name].dialling.remove(OUT)
@@ -319,8 +331,8 @@ class World(RuleBasedStateMachine):
     def teardown(self):
         """Once all has been said and every dial has ended, every stanza has its outcome."""
         self.settle()
-        while dialling := [n for n, a in self.acceptors.items() if a.dialling]:
-            self.end_dial(dialling[0], works=False)
+        while diallers := self.diallers():
+            self.end_dial(diallers[0], works=False)
             self.settle()
         for lane in self.lanes.values():
             assert sorted(lane.outcome) == list(range(1, lane.next))

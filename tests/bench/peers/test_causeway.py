@@ -51,13 +51,13 @@ async def test_it_serves_inside_its_block_and_nothing_is_left_after(
             causeway.http_port,
         )
         assert len({*ports}) == 4
+        assert await causeway.streams() == []
         for port in ports:
             socket.create_connection((HOST, port)).close()
         children = causeway.children()
         # One worker, and the spare that the supervisor keeps.
         assert sorted(children) == ["a0.1", "a1.1", "w0.1", "w1.1"]
         assert all(map(alive, children.values()))
-        assert await causeway.streams() == []
         pid, run_dir = causeway.pid, causeway.run_dir
         assert admin_socket(run_dir).is_socket()
     assert await causeway.stop() == 0

@@ -6,7 +6,7 @@ from random import Random
 from typing import cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
@@ -15,6 +15,7 @@ from router.acceptor.certificates import CertificateStore
 from router.acceptor.layer import CHUNK_BYTES, Layer
 from router.acceptor.tls import TlsError, TlsLayer
 from tests.support.layers import (
+    CAPULET,
     PATIENCE_S,
     VERSIONS,
     Pipe,
@@ -298,12 +299,11 @@ async def test_a_reset_is_a_loss(store: CertificateStore) -> None:
         assert accepting.names().count("lost") == 1
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(chance=st.randoms(use_true_random=False))
-def test_damage_on_the_way_ends_in_an_ending(store: CertificateStore, chance: Random) -> None:
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_damage_on_the_way_ends_in_an_ending(store: CertificateStore, seed: int) -> None:
     """Any octets flipped or cut in either direction: no exception, one handshake, one loss."""
+    chance = Random(seed)  # the length of a flight is not ours to repeat, so Hypothesis draws this
 
     def damage(octets: bytes) -> bytes:
         if chance.random() < 0.3:

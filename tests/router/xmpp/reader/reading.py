@@ -78,6 +78,13 @@ def read(octets: bytes, limits: Limits = LIMITS, content: str = names.SERVER) ->
     return result
 
 
+def fault(octets: bytes, limits: Limits = LIMITS, content: str = names.SERVER) -> str:
+    """The condition that the octets end with."""
+    last = read(octets, limits, content)[-1]
+    assert isinstance(last, tuple) and last[0] == "fault", last
+    return str(last[1])
+
+
 def infoset(stanza: bytes, header: bytes, content: str) -> bytes:
     """What the first-level elements after `header` mean, whatever their content namespace is.
 

@@ -1,0 +1,141 @@
+"""What a real Prosody does on the way, beyond carrying stanzas; numbered as in the notes on peers."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bench.authority import Authority
+from bench.peers.daemon import free_port
+from bench.peers.prosody import HOST
+from bench.traffic import Record
+from tests.support.component import attached, faults, settled
+from tests.support.federation import Federate, greet, route
+from tests.support.nodes import CAPULET, MONTAGUE, SECRET, TYBALT, VERONA, at_rest, certificate
+from tests.support.scripted_peer import message, scripted
+
+ONE_WAY_BURST = 1000
+
+
+@pytest.mark.clause("BIDI-22", "RTE-05")
+async def test_11_and_49_both_speak_first(federate: Federate) -> None:
+    """A double dial costs a connection, no stanza and no order."""
+    record = Record(2 * ONE_WAY_BURST, 0)
+    both = await federate(record)
+    async with asyncio.TaskGroup() as group:
+        for sender, target in ((both.romeo, both.juliet), (both.juliet, both.romeo)):
+            routes = [route(sender, target)]
+            group.create_task(sender.send_numbered(routes, ONE_WAY_BURST, 0))
+    for end in (both.romeo, both.juliet):
+        await end.until(lambda: end.arrived == ONE_WAY_BURST)  # noqa: B023
+    assert faults(record) == {}
+    assert both.connections() <= 2
+    await at_rest(both.node)
+
+
+@pytest.mark.clause("BIDI-09", "BIDI-14", "BIDI-21")
+@pytest.mark.parametrize("dialled_by", ["node", "prosody"])
+async def test_4_and_7_a_second_hosted_domain_has_its_own_stream(
+    federate: Federate, dialled_by: str
+) -> None:
+    """Neither piggybacking nor reverse dialback: both would end the first stream at Prosody."""
+    both = await federate()
+    await greet(*both.parties(dialled_by))
+    async with attached(VERONA, SECRET, both.node.component_port, both.juliet.record) as benvolio:
+        await greet(benvolio, both.juliet)
+    await greet(both.romeo, both.juliet)
+    assert both.connections() == 2
+    assert all(bidi for _, _, bidi in await both.streams())
+    assert "closed" not in both.prosody.log().split("complete", 1)[1]
+    await at_rest(both.node)
+
+
+@pytest.mark.clause("DBK-27", "DBK-09")
+async def test_4_two_hosted_domains_by_dialback(federate: Federate, tmp_path: Path) -> None:
+    strangers = Authority.make(tmp_path).anchors
+    both = await federate(
+        prosody={"s2s_secure_auth": False, "trust_anchors": strangers}, trust_anchors=strangers
+    )
+    async with attached(VERONA, SECRET, both.node.component_port, both.juliet.record) as benvolio:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(greet(both.romeo, both.juliet))
+            group.create_task(benvolio.send_numbered([route(benvolio, both.juliet)], 1, 0))
+        await both.juliet.until(lambda: both.juliet.arrived == 2)
+        await greet(both.juliet, benvolio)
+        await greet(both.juliet, both.romeo)
+    await at_rest(both.node)
+
+
+@pytest.mark.clause("ERR-03", "RTE-10")
+async def test_5_a_domain_that_prosody_does_not_serve(federate: Federate) -> None:
+    """Only that pair fails."""
+    port = free_port()
+    routes = {domain: (HOST, port) for domain in (CAPULET, TYBALT)}
+    both = await federate(prosody={"s2s_port": port}, routes=routes)
+    await greet(both.romeo, both.juliet)
+    got = await both.romeo.ask(
+        message(f"romeo@{MONTAGUE}", f"a@{TYBALT}", "1"), lambda got: got.kind == "error"
+    )
+    assert "remote-server-not-found" in got.inside
+    await greet(both.juliet, both.romeo)
+    assert both.connections() == 1
+    await at_rest(both.node)
+
+
+@pytest.mark.clause("DBK-12", "BIDI-11")
+async def test_12_prosody_asks_about_a_key_on_our_bidi_stream(
+    federate: Federate, issuer: Authority
+) -> None:
+    """Somebody claims our domain there: the node says what it thinks of that, on its own stream."""
+    both = await federate(prosody={"s2s_secure_auth": False, "log_level": "debug"})
+    await greet(both.romeo, both.juliet)
+    file = certificate(issuer, TYBALT)
+    async with scripted(MONTAGUE, CAPULET, file, presents_certificate=False) as impostor:
+        wire = await impostor.secured(both.prosody.s2s_port)
+        await wire.send(f"<db:result from='{MONTAGUE}' to='{CAPULET}'>not the key</db:result>")
+        await wire.until("type='invalid'")
+    assert both.connections() == 1
+    await greet(both.juliet, both.romeo)
+    assert await both.streams() == [("out", "external", True)]
+    await at_rest(both.node)
+
+
+@pytest.mark.clause("STR-16", "BIDI-23")
+@pytest.mark.parametrize("dialled_by", ["node", "prosody"])
+async def test_14_a_stream_that_prosody_ends_is_replaced(
+    federate: Federate, dialled_by: str
+) -> None:
+    """Prosody ends every stream when it stops; afterwards all is as before."""
+    both = await federate()
+    await greet(*both.parties(dialled_by))
+    await both.prosody.stop()
+
+    async def is_gone() -> bool:
+        return await both.streams() == []
+
+    await settled(is_gone)
+    await both.prosody.start()
+    async with attached(CAPULET, SECRET, both.prosody.component_port) as juliet:
+        first, second = (both.romeo, juliet) if dialled_by == "node" else (juliet, both.romeo)
+        await greet(first, second)
+        assert both.connections() == 1
+        await at_rest(both.node)
+
+
+@pytest.mark.clause("RTE-08", "RTE-10", "RTE-11")
+async def test_errors_cross_with_their_condition(federate: Federate) -> None:
+    """Nobody at home on either side: the answer of the other server's component, not ours."""
+    both = await federate()
+    await greet(both.romeo, both.juliet)
+    await both.romeo.close()
+    got = await both.juliet.ask(
+        f"<iq from='juliet@{CAPULET}' to='romeo@{MONTAGUE}' type='get' id='1'>"
+        "<q xmlns='urn:q'/></iq>",
+        lambda got: got.kind == "error",
+    )
+    assert (got.attributes["from"], got.attributes["to"]) == (
+        f"romeo@{MONTAGUE}",
+        f"juliet@{CAPULET}",
+    )
+    assert "remote-server-timeout" in got.inside
+    await at_rest(both.node)
