@@ -5,7 +5,8 @@ listener, admission        connections that come; how many may be unauthenticate
 dialer, dns, addresses     connections we open: whom, where, and what may be dialled
 connection                 one socket and its stream core
 layer, plain, tls          octets under a stream, with and without TLS
-certificates, verdict, identifiers   ours to present; theirs to judge
+certificates, credential, contexts   our certificates, and the TLS settings they go with
+verdict, identifiers       what a peer's certificate proves
 ingress, egress, links     stanzas to the shards, from the shards, and the bus between
 verification, policies, streams, drain   dialback keys; settings; rows to show; the orderly end
 """

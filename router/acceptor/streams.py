@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from router.acceptor.connection import Connection
 from router.xmpp.component import ComponentStream
 from router.xmpp.s2s import ServerStream
+from router.xmpp.states import Phase
+from router.xmpp.xmlstream import XmlStream
 
 
 def rows(connections: Iterable[Connection], acceptor: str, now: float) -> list[dict[str, object]]:
@@ -29,7 +31,7 @@ def _row(connection: Connection, acceptor: str, now: float) -> dict[str, object]
         "leg": connection.leg,
         "local": local,
         "remote": remote,
-        "state": core.phase.value,
+        "state": _state(core),
         "auth": core.mechanism or "none",
         "bidi": core.is_bidi,
         "pairs": pairs,
@@ -39,3 +41,9 @@ def _row(connection: Connection, acceptor: str, now: float) -> dict[str, object]
         "stanzas_out": connection.stanzas_out,
         "age_s": round(now - connection.opened_at, 3),
     }
+
+
+def _state(core: XmlStream) -> str:
+    """The phase; a stream proved by dialback is open, though it never restarts as SASL's does."""
+    is_proved = core.mechanism != "" and core.phase in (Phase.PLAIN, Phase.SECURE)
+    return (Phase.OPEN if is_proved else core.phase).value

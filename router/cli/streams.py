@@ -29,6 +29,7 @@ COLUMNS: Final = (
     ("Out", "stanzas_out"),
     ("Age", "age_s"),
 )
+_PIPE_WIDTH: Final = 200
 _NUMBERS: Final = frozenset({"stanzas_in", "stanzas_out", "age_s"})
 
 
@@ -71,4 +72,7 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(title, justify="right" if key in _NUMBERS else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, cells(row)))
-    Console().print(table if rows else "no open streams")
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    console.print(table if rows else "no open streams")

@@ -149,8 +149,9 @@ class InitiatingStream(ServerStream):
 
     def _trusts_bidi(self) -> bool:
         """BIDI-13: the peer has the proof that we would want of it if it had connected."""
-        by_address = self.policy.dialback and not self._rule.require_certificate
-        return self._wants_bidi and (by_address or self.evidence.proves(self.remote).valid)
+        # Where the rule requires a certificate, `_secured` has ended the stream without one.
+        proved = self.policy.dialback or self.evidence.proves(self.remote).valid
+        return self._wants_bidi and proved
 
     def _prove(self, external_offered: bool, required_unknown: str = "") -> None:
         """Prove that we are the sender domain: by certificate if we can, else by dialback."""

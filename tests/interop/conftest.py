@@ -14,7 +14,7 @@ from bench.traffic import Record
 from tests.conftest import StartNode, StartProsody
 from tests.support.component import attached
 from tests.support.federation import Federate, Federation
-from tests.support.nodes import CAPULET, MONTAGUE, SECRET
+from tests.support.nodes import CAPULET, MONTAGUE, SECRET, VERONA
 
 HERE = Path(__file__).parent
 
@@ -42,7 +42,7 @@ async def federate(
                 "certificates": issuer.directory,
                 "trust_anchors": issuer.anchors,
                 "components": {CAPULET: SECRET},
-                "routes": {MONTAGUE: (HOST, ours.s2s_port)},
+                "routes": dict.fromkeys((MONTAGUE, VERONA), (HOST, ours.s2s_port)),
                 "s2s_port": port,
                 "log_level": "info",
             }

@@ -1,4 +1,4 @@
-"""What a real Prosody does on the way, beyond carrying stanzas; numbered as in the notes on peers."""
+"""What a real Prosody does besides carrying stanzas; numbered as in the notes on peers."""
 
 import asyncio
 from pathlib import Path
@@ -93,7 +93,10 @@ async def test_12_prosody_asks_about_a_key_on_our_bidi_stream(
     async with scripted(MONTAGUE, CAPULET, file, presents_certificate=False) as impostor:
         wire = await impostor.secured(both.prosody.s2s_port)
         await wire.send(f"<db:result from='{MONTAGUE}' to='{CAPULET}'>not the key</db:result>")
-        await wire.until("type='invalid'")
+        try:
+            await wire.until("type='invalid'")
+        except BaseException:
+            print(wire.received); print(both.prosody.log()[-9000:]); print(both.node.log()[-1500:]); raise
     assert both.connections() == 1
     await greet(both.juliet, both.romeo)
     assert await both.streams() == [("out", "external", True)]

@@ -322,8 +322,11 @@ def test_a_question_waits_for_its_turn_and_not_for_our_own_proof() -> None:
     assert say(core, header(stream_id="y"))[1] == ""
     _, answer = say(core, features(EXTERNAL, DIALBACK))
     assert answer == AUTH, "nothing may come between the elements of SASL"
+    core.verify(THEIRS, "later", "k", NOW)
+    assert core.bytes_to_send() == b""
     _, answer = say(core, f"<failure xmlns='{names.SASL}'><not-authorized/></failure>")
-    assert answer.endswith(f'<db:verify from="{MONTAGUE}" to="{CAPULET}" id="ours">k</db:verify>')
+    asked = f'<db:verify from="{MONTAGUE}" to="{CAPULET}" id='
+    assert answer.endswith(f'{asked}"ours">k</db:verify>{asked}"later">k</db:verify>')
     assert answer.startswith("<db:result ")
 
 
