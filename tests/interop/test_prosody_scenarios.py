@@ -12,7 +12,7 @@ from bench.traffic import Record
 from tests.support.component import attached, faults, settled
 from tests.support.federation import Federate, greet, route
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET, TYBALT, VERONA, at_rest, certificate
-from tests.support.scripted_peer import message, scripted
+from tests.support.scripted_peer import message, scripted, stream_id
 
 ONE_WAY_BURST = 1000
 
@@ -86,17 +86,24 @@ async def test_5_a_domain_that_prosody_does_not_serve(federate: Federate) -> Non
 async def test_12_prosody_asks_about_a_key_on_our_bidi_stream(
     federate: Federate, issuer: Authority
 ) -> None:
-    """Somebody claims our domain there: the node says what it thinks of that, on its own stream."""
+    """Somebody claims our domain there: the node says what it thinks of that, on its own stream.
+
+    Prosody 0.12 makes nothing of an answer there: it takes it for a question, and stays silent.
+    """
     both = await federate(prosody={"s2s_secure_auth": False, "log_level": "debug"})
     await greet(both.romeo, both.juliet)
     file = certificate(issuer, TYBALT)
     async with scripted(MONTAGUE, CAPULET, file, presents_certificate=False) as impostor:
         wire = await impostor.secured(both.prosody.s2s_port)
         await wire.send(f"<db:result from='{MONTAGUE}' to='{CAPULET}'>not the key</db:result>")
-        try:
-            await wire.until("type='invalid'")
-        except BaseException:
-            print(wire.received); print(both.prosody.log()[-9000:]); print(both.node.log()[-1500:]); raise
+        identity = f"id='{stream_id(wire.received)}'"
+
+        async def is_answered() -> bool:
+            lines = both.prosody.log().splitlines()
+            answers = [line for line in lines if "Received[s2sin]: <verify " in line]
+            return any(identity in line and "type='invalid'" in line for line in answers)
+
+        await settled(is_answered)
     assert both.connections() == 1
     await greet(both.juliet, both.romeo)
     assert await both.streams() == [("out", "external", True)]

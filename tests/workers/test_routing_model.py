@@ -96,6 +96,8 @@ class World(RuleBasedStateMachine):
         self.acceptors = {OWNER: Acceptor(), "a1.1": Acceptor()}
         self.lanes = {number: Lane(pair) for number, pair in PAIRS.items()}
         self.ways: dict[tuple[int, int, int], StreamId] = {}
+        self.epochs: dict[tuple[int, int], int] = {}
+        self.known_closed: set[StreamId] = set()
         self.deaths = 0
         self.replace_worker()
         self.settle()
@@ -122,10 +124,15 @@ class World(RuleBasedStateMachine):
                 way = self.generation, frame.lane, frame.epoch
                 stream = StreamId(acceptor, frame.stream)
                 assert self.ways.setdefault(way, stream) == stream, "one epoch, two streams"
+                assert self.epochs.get(way[:2], 0) <= frame.epoch, "an epoch after the next"
+                assert stream not in self.known_closed, "a stream known to be closed"
+                self.epochs[way[:2]] = frame.epoch
             self.acceptors[acceptor].from_worker.append((self.generation, frame))
 
     def hear(self, name: str) -> None:
         frame = self.acceptors[name].to_worker.popleft()
+        if isinstance(frame, Revoked | Detached):
+            self.known_closed.add(StreamId(name, frame.stream))
         self.sent(self.routing.receive(name, frame, self.now))
 
     # --- the acceptors ---
@@ -174,7 +181,9 @@ class World(RuleBasedStateMachine):
         if acceptor.streams.get(frame.stream) != frame.pair:
             self.begin_epoch(frame.lane)  # Returned
             return
-        lane.egress = StreamId(name, frame.stream)
+        stream = StreamId(name, frame.stream)
+        assert lane.egress in (None, stream), "one epoch, two streams, by two workers"
+        lane.egress = stream
         last = acceptor.taken.get((frame.stream, frame.lane), 0)
         for number in numbers(frame.first, frame.counts.total):
             if number > last:
@@ -261,6 +270,13 @@ class World(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_component_attaches(self, data):
         self.open_stream(self.some(data, self.acceptors), IN, initiated=False)
+
+    @rule(data=st.data())
+    def a_dial_begins(self, data):
+        """For a reason of the acceptor's own: a key to verify."""
+        acceptor = self.acceptors[self.some(data, self.acceptors)]
+        acceptor.dialling.add(OUT)
+        acceptor.tell(Dialling(OUT))
 
     @precondition(lambda self: self.diallers())
     @rule(data=st.data())
