@@ -296,7 +296,8 @@ class Acceptor:
         elif isinstance(frame, frames.Dial):
             self._dialer.dial(frame.pair)
         elif isinstance(frame, frames.Retire):
-            self._retire(frame.stream)
+            if (connection := self._connections.get(frame.stream)) is not None:
+                connection.close()
         elif isinstance(frame, frames.VerifyKey):
             self._dialer.verify(frame)
         elif isinstance(frame, frames.Verified):
@@ -312,11 +313,6 @@ class Acceptor:
         connection = self._connections.get(frame.request)
         if connection is not None and isinstance(connection.core, ComponentStream):
             connection.act(connection.core.answer_attach(frame.accepted, self._loop.time()))
-
-    def _retire(self, number: int) -> None:
-        connection = self._connections.get(number)
-        if connection is not None:
-            connection.close()
 
     # --- membership ---
 

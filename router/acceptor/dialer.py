@@ -98,7 +98,8 @@ class Dialer:
         if dial is None:
             dial = self._begin(pair)
         elif dial.authorised and dial.connection is not None:
-            self._tell(Granted(dial.connection.number, pair, True), pair)
+            mechanism = dial.connection.core.mechanism
+            self._tell(Granted(dial.connection.number, pair, True, mechanism), pair)
         dial.for_stanzas = True
 
     def verify(self, frame: VerifyKey) -> None:

@@ -141,6 +141,7 @@ class ReceivingStream(ServerStream):
             self._end(StreamClosed(None, False, "starttls where it was not offered"))
             return
         self._move(Input.STARTTLS)
+        self._dialback.forget()  # a verdict may come while the handshake is under way
         self.write(writer.PROCEED)
         self._nothing_follows()
         if self.phase is Phase.TLS:

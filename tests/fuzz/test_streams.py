@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from router.xmpp.events import Event, StartTls, StreamClosed
+from router.xmpp.initiating import InitiatingStream
 from router.xmpp.states import Phase
 from tests.support.transcript import Conversation, Transcript, load, play
 
@@ -75,10 +76,16 @@ class Watch:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.document = etree.XMLPullParser()
+        self.in_handshake = False
 
-    def took(self, talk: Conversation, events: list[Event]) -> None:
-        """One end at most, nothing after it, and what we write is XML."""
+    def took(self, talk: Conversation, events: list[Event], *, tls: bool = False) -> None:
+        """One end at most, nothing after it, and what we write is XML outside of TLS handshakes.
+
+        `tls`: the handshake has just been completed.
+        """
         core, sent = talk.core, talk.core.bytes_to_send()
+        assert not (sent and self.in_handshake and not tls)
+        self.in_handshake = core.phase in (Phase.TLS, Phase.DIRECT_TLS)
         over = any(isinstance(event, StreamClosed) for event in self.events)
         assert not (over and (events or sent))
         self.events += events
@@ -98,7 +105,10 @@ class Watch:
 def test_no_accident_raises_and_each_ends_once(data: st.DataObject, transcript: Transcript) -> None:
     talk, watch = Conversation(transcript), Watch()
     spoil_from = data.draw(st.integers(0, len(transcript.steps) - 1))
+    close_at = data.draw(st.integers(-2 * len(transcript.steps), len(transcript.steps) - 1))
     for number, step in enumerate(transcript.steps):
+        if number == close_at:
+            watch.took(talk, talk.core.close(talk.now))
         if step.kind == "C":
             octets = talk.filled(step.text).encode() if _is_bound(talk, step.text) else b""
             if number >= spoil_from:
@@ -107,7 +117,7 @@ def test_no_accident_raises_and_each_ends_once(data: st.DataObject, transcript: 
             for piece in pieces(octets, sizes):
                 watch.took(talk, talk.core.receive_bytes(piece, talk.now))
         elif _may_happen(talk, step.text, watch.events):
-            watch.took(talk, talk.act(step))
+            watch.took(talk, talk.act(step), tls=step.text.startswith("tls"))
         for name in _names(step.sent):
             talk.bound.setdefault(name, "id1")
     watch.took(talk, talk.core.deadline_passed(talk.now + 100))
@@ -150,6 +160,8 @@ def test_no_octets_raise(role: str, inside_tls: bool, octets: list[bytes]) -> No
     talk = Conversation(Transcript("", {"role": role, "policy": policy}, ()))
     watch = Watch()
     if talk.core.phase is Phase.DIRECT_TLS:
-        watch.took(talk, talk.core.tls_established(talk.evidence, talk.now))
+        watch.took(talk, talk.core.tls_established(talk.evidence, talk.now), tls=True)
+    elif isinstance(talk.core, InitiatingStream):
+        watch.took(talk, talk.core.open())
     for one in octets:
         watch.took(talk, talk.core.receive_bytes(one, talk.now))

@@ -194,13 +194,13 @@ async def over_tcp(connection: Connection, receive_bytes: int = 0) -> AsyncItera
 
 async def read_exactly(peer: socket.socket, count: int) -> bytes:
     """So many octets from a socket."""
-    octets = b""
+    octets = bytearray()
     async with asyncio.timeout(PATIENCE_S):
         while len(octets) < count:
             more = await asyncio.get_running_loop().sock_recv(peer, count - len(octets))
             assert more, f"ended after {octets[-200:]!r}"
             octets += more
-    return octets
+    return bytes(octets)
 
 
 class Worker(Changing):

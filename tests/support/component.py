@@ -36,15 +36,15 @@ class Got(NamedTuple):
 
 
 class Component:
-    """An attached component. `others` holds what is neither a numbered message nor a ping.
+    """An attached component. `numbers` has the numbers of messages in the order they came.
 
-    `raw` has the last octets that came.
+    `others` holds what is neither a numbered message nor a ping, `raw` the last octets that came.
     """
 
     def __init__(self, domain: str, record: Record | None = None) -> None:
         self.domain = domain
         self.record = record or Record(0, 0)
-        self.arrived = 0
+        self.numbers: list[int] = []
         self.others: list[Got] = []
         self.raw = b""
         self.ended = asyncio.Event()
@@ -105,6 +105,11 @@ class Component:
 
     # --- what comes ---
 
+    @property
+    def arrived(self) -> int:
+        """How many numbered messages have come."""
+        return len(self.numbers)
+
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         local = name.rpartition(" ")[2]
@@ -122,7 +127,7 @@ class Component:
     def _take(self, got: Got) -> None:
         given = got.attributes
         if got.name == "message" and got.kind != "error" and (n := _NUMBER.match(given["id"])):
-            self.arrived += 1
+            self.numbers.append(int(n[1]))
             self.record.arrive(Route(given["from"], given["to"]), int(n[1]))
         elif got.name == "iq" and got.kind == "get" and "ping" in got.inside:
             self._answers.append(

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 HOST = "127.0.0.1"
 PATIENCE_S = 15.0
@@ -67,6 +68,7 @@ class Wire:
         self._reader = reader
         self._writer = writer
         self._mark = 0
+        self._is_deaf = False
         self.received = ""
 
     def write(self, text: str) -> None:
@@ -115,11 +117,23 @@ class Wire:
         with suppress(OSError):
             await self._writer.wait_closed()
 
+    def stop_reading(self) -> None:
+        """Take nothing more off the socket; `until` and `ended` begin again."""
+        self._transport.pause_reading()
+        self._is_deaf = True
+
     def abort(self) -> None:
         """Reset the connection."""
         self._writer.transport.abort()
 
+    @property
+    def _transport(self) -> asyncio.Transport:
+        return cast(asyncio.Transport, self._writer.transport)
+
     async def _more(self) -> bool:
+        if self._is_deaf:
+            self._transport.resume_reading()
+            self._is_deaf = False
         try:
             octets = await self._reader.read(READ_BYTES)
         except ConnectionError:

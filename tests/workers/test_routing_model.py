@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from router.config import Limits
 from router.wire.frames import (
@@ -238,6 +238,22 @@ class World(RuleBasedStateMachine):
         return data.draw(st.sampled_from(sorted(names)))
 
     # --- what may happen ---
+
+    @initialize(
+        places=st.lists(st.sampled_from([OWNER, "a1.1"]), max_size=2), attaches=st.booleans()
+    )
+    def lanes_are_on_their_way(self, places, attaches):
+        """Epochs on the first stream, which need not be the one a newcomer would choose."""
+        if attaches:
+            self.open_stream("a1.1", IN, initiated=False)
+        for place in places:
+            self.open_stream(place, OUT, initiated=False)
+            self.settle()
+            for number in PAIRS:
+                self.stanzas_arrive(number, 1)
+            self.settle()
+        for number in PAIRS:
+            self.stanzas_arrive(number, 1)
 
     @rule(number=st.sampled_from(sorted(PAIRS)), count=st.integers(1, 2))
     def stanzas_arrive(self, number, count):

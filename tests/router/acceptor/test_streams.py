@@ -6,9 +6,10 @@ import json
 from router.acceptor.streams import rows
 from router.acceptor.tls import TlsSession
 from router.xmpp.component import ComponentStream
+from router.xmpp.events import KeyReceived
 from router.xmpp.receiving import ReceivingStream
 from tests.support.acceptors import connection_of
-from tests.support.pump import CAPULET, MONTAGUE, NOW, authenticated, ids, policy, say
+from tests.support.pump import CAPULET, MONTAGUE, NOW, authenticated, ids, inbound, policy, say
 
 SETTINGS = policy(MONTAGUE)
 
@@ -54,3 +55,15 @@ async def test_rows_are_in_order_and_fit_for_json() -> None:
     found = rows(connections, "a0.1", asyncio.get_running_loop().time())
     assert [row["number"] for row in json.loads(json.dumps(found))] == [2, 1]
     assert rows([], "a0.1", 0.0) == []
+
+
+async def test_a_stream_that_dialback_proved_is_open() -> None:
+    core = inbound(SETTINGS)
+    (asked,), _ = say(core, f"<db:result from='{CAPULET}' to='{MONTAGUE}'>key</db:result>")
+    assert isinstance(asked, KeyReceived)
+    before = rows([connection_of(core)], "a0.1", 0.0)[0]["state"]
+    core.answer_key(asked.pair, asked.stream_id, "valid", NOW)
+    (row,) = rows([connection_of(core)], "a0.1", 0.0)
+    assert (before, row["state"], row["auth"]) == ("negotiating inside TLS", "open", "dialback")
+    core.close(NOW)
+    assert rows([connection_of(core)], "a0.1", 0.0)[0]["state"] == "closing"

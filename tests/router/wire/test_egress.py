@@ -75,3 +75,14 @@ def test_a_lane_may_skip_what_was_rejected_on_its_way():
     outlet.take(forward(1))
     assert outlet.take(forward(5))
     assert not outlet.take(forward(3))
+
+
+def test_a_run_that_came_too_late_goes_back_with_its_lane_or_alone():
+    """Alone only where nothing of its lane is here: what is on its way must not be sent again."""
+    outlet = Outlet(9, "tcp")
+    outlet.take(forward(1, 2))
+    outlet.flushed(100)
+    assert outlet.decline(forward(3, epoch=4)) is None
+    assert outlet.decline(forward(7, lane=6, epoch=2)) == Returned(6, 2, 7, 6)
+    outlet.acknowledged(100)
+    assert list(outlet.close()) == [("a0.1", Returned(5, 4, 3, 2))]

@@ -149,6 +149,9 @@ TRANSCRIPTS = [
         "receiving_unsolicited_answers",
         marks=pytest.mark.clause("DBK-14", "DBK-18", "DBK-28", "BIDI-19"),
     ),
+    pytest.param(
+        "receiving_verdict_during_handshake", marks=pytest.mark.clause("TLS-06", "DBK-03", "TLS-05")
+    ),
     pytest.param("receiving_version_09", marks=pytest.mark.clause("STR-08")),
     pytest.param("receiving_version_09_refused", marks=pytest.mark.clause("STR-08", "STR-09")),
     pytest.param(

@@ -1,0 +1,113 @@
+"""The orderly end: each phase closes what is its own, and is over when that is gone."""
+
+import asyncio
+
+import pytest
+
+from router.acceptor import drain
+from router.acceptor.drain import Drainer
+from tests.support.eventually import eventually
+
+
+class Stream:
+    """As much of a connection as a drain sees."""
+
+    def __init__(self, node: "Node", direction: str, leg: str) -> None:
+        self._node = node
+        self.direction = direction
+        self.leg = leg
+
+    def close(self) -> None:
+        self._node.log.append(f"close {self.direction} {self.leg}")
+
+    def gone(self) -> None:
+        self._node.streams.remove(self)
+
+
+class Node:
+    """An acceptor and its listener, that write down what is asked of them."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.kept = 0
+        self.theirs = Stream(self, "in", "s2s")
+        self.component = Stream(self, "in", "component")
+        self.ours = Stream(self, "out", "s2s")
+        self.streams = [self.ours, self.component, self.theirs]
+        loop = asyncio.get_running_loop()
+        self.drainer = Drainer(loop, self, self)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self.log.append("stop listening")
+
+    def begin_drain(self) -> None:
+        self.log.append("dial nobody")
+
+    def pending(self) -> int:
+        return self.kept
+
+    def connections(self) -> list[Stream]:
+        return list(self.streams)
+
+    def phase(self, number: int) -> "asyncio.Task[None]":
+        return asyncio.create_task(self.drainer.phase(number))
+
+
+async def test_first_the_streams_that_peers_opened() -> None:
+    node = Node()
+    phase = node.phase(1)
+    await eventually(lambda: "close in s2s" in node.log)
+    assert node.log == ["stop listening", "close in s2s"]
+    assert not phase.done()
+    node.theirs.gone()
+    await phase
+    assert node.log == ["stop listening", "close in s2s"]
+
+
+async def test_then_the_components() -> None:
+    node = Node()
+    phase = node.phase(2)
+    await eventually(lambda: node.log)
+    assert node.log == ["close in component"]
+    node.component.gone()
+    await phase
+
+
+async def test_then_our_own_streams_once_nothing_is_kept_any_more() -> None:
+    node = Node()
+    node.kept = 3
+    node.theirs.gone()
+    phase = node.phase(3)
+    await eventually(lambda: node.log)
+    assert node.log == ["dial nobody"]
+    node.kept = 0
+    await eventually(lambda: len(node.log) > 1)
+    assert node.log == ["dial nobody", "close out s2s", "close in component"]
+    node.ours.gone()
+    assert not phase.done()
+    node.component.gone()
+    await phase
+
+
+@pytest.mark.clause("ERR-04")
+async def test_no_phase_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain, "_HANDED_OVER_S", 0.03)
+    node = Node()
+    node.kept = 1
+    for number in (1, 2, 3):
+        await node.phase(number)
+    assert node.log == [
+        "stop listening",
+        "close in s2s",
+        "close in component",
+        "dial nobody",
+        "close out s2s",
+        "close in component",
+        "close in s2s",
+    ]
+
+
+async def test_the_last_phase_is_the_processs() -> None:
+    node = Node()
+    await node.phase(4)
+    assert node.log == []

@@ -1,0 +1,171 @@
+"""Runs that leave: written once, reported as far as they got, returned where they did not."""
+
+import asyncio
+
+import pytest
+
+from router.acceptor.connection import Connection
+from router.acceptor.egress import Egress
+from router.acceptor.ingress import Ingress
+from router.metrics import Counters
+from router.wire.frames import Forward, Frame, Progress, Returned
+from router.wire.owner import Owner
+from router.wire.shard import SHARDS
+from router.xmpp.pair import DomainPair
+from router.xmpp.stanza import Counts
+from tests.support.acceptors import Changing, Hub, connection_of, counted, over_tcp, read_exactly
+from tests.support.eventually import eventually
+from tests.support.pump import MONTAGUE, PAIR, authenticated, policy
+
+LARGE = b" " * 1_000_000
+SMALL_WINDOW_BYTES = 16_384
+
+
+def forward(
+    first: int = 1,
+    octets: bytes = b"<message/>",
+    *,
+    lane: int = 5,
+    epoch: int = 1,
+    owner: str = "a0.1",
+    count: int = 1,
+    pair: DomainPair = PAIR,
+) -> Forward:
+    return Forward(owner, lane, epoch, first, Counts(count, 0, 0), pair, 1, 1, octets)
+
+
+class Rig(Changing):
+    """An egress and one stream that may send PAIR; `told` is what owners get to hear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, Frame]] = []
+        self.counters = Counters()
+        ingress = Ingress(
+            Owner([0] * SHARDS), self.counters, 1000, to_shard=self._no, to_acceptor=self._no
+        )
+        self.egress = Egress(asyncio.get_running_loop(), ingress, self._tell)
+        rig = self
+
+        class Reporting(Hub):
+            def lost(self, connection: Connection) -> None:
+                super().lost(connection)
+                rig.egress.stream_gone(connection)
+
+        self.hub = Reporting()
+        settings = policy(MONTAGUE, close_timeout_s=1e9)
+        self.stream = connection_of(authenticated(settings, bidi=True), self.hub)
+
+    def _no(self, *_: object) -> None:
+        raise AssertionError
+
+    def _tell(self, owner: str, frame: Frame) -> None:
+        self.told.append((owner, frame))
+        self.changed()
+
+    async def hears(self, *wanted: tuple[str, Frame]) -> None:
+        """Wait for the last of these; the ones before have come by then."""
+        await self.until(lambda: wanted[-1] in self.told)
+        assert [each for each in self.told if each in wanted] == list(wanted)
+
+
+def progress(took: int, done: int, *, lane: int = 5, epoch: int = 1) -> Progress:
+    return Progress(lane, epoch, 1, took, done, "tcp")
+
+
+@pytest.fixture
+async def rig() -> Rig:
+    return Rig()
+
+
+async def test_a_run_is_written_and_reported_to_its_owner(rig: Rig) -> None:
+    async with over_tcp(rig.stream) as peer:
+        rig.egress.forward(rig.stream, forward(1, b"<message/>" * 2, count=2))
+        rig.egress.forward(rig.stream, forward(1, b"<iq/>", owner="a7.1"))
+        assert await read_exactly(peer, 25) == b"<message/><message/><iq/>"
+        done = {("a0.1", progress(2, 2)), ("a7.1", progress(1, 1))}
+        await rig.until(lambda: done <= set(rig.told))
+        assert rig.stream.stanzas_out == 3
+        assert counted(rig.counters, "causeway_stanzas_total", "out") == 3
+        assert counted(rig.counters, "causeway_bidi_reuse_total") == 3
+
+
+async def test_taken_is_reported_before_done(rig: Rig) -> None:
+    async with over_tcp(rig.stream, SMALL_WINDOW_BYTES) as peer:
+        rig.egress.forward(rig.stream, forward(1, LARGE))
+        await rig.hears(("a0.1", progress(1, 0)))
+        await read_exactly(peer, len(LARGE))
+        await rig.hears(("a0.1", progress(1, 0)), ("a0.1", progress(1, 1)))
+
+
+async def test_a_run_that_comes_again_is_reported_again_and_not_written(rig: Rig) -> None:
+    async with over_tcp(rig.stream) as peer:
+        rig.egress.forward(rig.stream, forward())
+        await rig.hears(("a0.1", progress(1, 1)))
+        rig.told.clear()
+        rig.egress.forward(rig.stream, forward(epoch=2))
+        await rig.hears(("a0.1", progress(1, 1, epoch=2)))
+        rig.egress.forward(rig.stream, forward(2, b"<iq/>", epoch=2))
+        assert await read_exactly(peer, 15) == b"<message/><iq/>"
+        assert rig.stream.stanzas_out == 2
+
+
+async def test_a_run_for_a_stream_that_is_no_more_goes_back_whole(rig: Rig) -> None:
+    rig.egress.forward(None, forward(4, epoch=3))
+    assert rig.told == [("a0.1", Returned(5, 3, 4, 3))]
+
+
+async def test_a_run_that_the_stream_does_not_carry_goes_back_whole(rig: Rig) -> None:
+    async with over_tcp(rig.stream):
+        rig.egress.forward(rig.stream, forward(pair=PAIR.inverse()))
+        assert rig.told == [("a0.1", Returned(5, 1, 1, 0))]
+        assert rig.stream.stanzas_out == 0
+
+
+@pytest.mark.clause("BIDI-23")
+async def test_a_lane_moves_only_with_all_it_has(rig: Rig) -> None:
+    """A run that comes while its stream closes waits for what was written before it.
+
+    Were it returned alone, its owner would send again what is still on its way.
+    """
+    async with over_tcp(rig.stream, SMALL_WINDOW_BYTES) as peer:
+        rig.egress.forward(rig.stream, forward(1, LARGE))
+        await rig.hears(("a0.1", progress(1, 0)))
+        rig.stream.close()
+        rig.egress.forward(rig.stream, forward(2, epoch=1))
+        rig.egress.forward(rig.stream, forward(1, lane=6))
+        assert rig.told == [("a0.1", progress(1, 0)), ("a0.1", Returned(6, 1, 1, 0))]
+        await read_exactly(peer, len(LARGE))
+        peer.send(b"</stream:stream>")
+        await rig.hears(("a0.1", progress(1, 1)), ("a0.1", Returned(5, 1, 2, 1)))
+        assert rig.told.count(("a0.1", Returned(5, 1, 2, 1))) == 1
+
+
+async def test_a_stream_that_dies_leaves_what_was_on_its_way_in_doubt(rig: Rig) -> None:
+    async with over_tcp(rig.stream, SMALL_WINDOW_BYTES) as peer:
+        rig.egress.forward(rig.stream, forward())
+        await rig.hears(("a0.1", progress(1, 1)))
+        rig.egress.forward(rig.stream, forward(2, LARGE))
+        rig.egress.forward(rig.stream, forward(3, LARGE, count=3))
+        await read_exactly(peer, 100)
+        rig.stream.abort()
+        await rig.hears(("a0.1", Returned(5, 1, 2, 5)))
+        assert [frame for _, frame in rig.told if isinstance(frame, Returned)] == [
+            Returned(5, 1, 2, 5)
+        ]
+
+
+async def test_a_lane_that_has_ended_is_forgotten_by_every_stream(rig: Rig) -> None:
+    async with over_tcp(rig.stream):
+        for lane in (5, 6, 7):
+            rig.egress.forward(
+                rig.stream, forward(lane=lane, owner="a7.1" if lane == 7 else "a0.1")
+            )
+        await eventually(lambda: not rig.stream.outlet.is_waiting())
+        rig.egress.ended([rig.stream], "a0.1", 5)
+        rig.egress.ended([rig.stream], "a9.9", 6)
+        rig.egress.owner_gone([rig.stream], "a7.1")
+        rig.told.clear()
+        rig.stream.abort()
+        await rig.hears(("a0.1", Returned(6, 1, 2, 1)))
+        assert len(rig.told) == 1
