@@ -37,6 +37,7 @@ VERONA, PADUA = "verona.example", "padua.example"
 HOSTED = (MONTAGUE, VERONA)
 DOMAINS = (CAPULET, MONTAGUE, PADUA, VERONA)
 WRITTEN_PROCEED = f"<proceed xmlns='{names.TLS}'/>"
+ABORT = f"<abort xmlns='{names.SASL}'/>"
 OURS_ID = re.compile(r'<stream:stream [^>]* id="([^"]*)"')
 AUTHZID = {"=": None, "": None, "Y2FwdWxldC5leGFtcGxl": CAPULET, "cGFkdWEuZXhhbXBsZQ==": PADUA}
 
@@ -127,11 +128,13 @@ class ReceivingOracle:
             self.bidi |= bool(self.named) and self._protected() and not self.begun
         elif kind == "auth" and self.secure:
             self.begun = True
-            self.challenged = argument == ""
-            if argument != "":
+            if argument != "" and not self.challenged:  # it is not due during a challenge
                 self._identity(str(argument))
         elif kind == "response" and self.challenged:
+            self.challenged = False
             self._identity(str(argument))
+        elif text == ABORT:
+            self.challenged = False
         elif kind == "key" and self.dialback and self._protected():
             assert isinstance(argument, DomainPair)
             self.begun = True
@@ -157,7 +160,7 @@ class ReceivingOracle:
             self.named = self.by_sasl = None
             self.asked.clear()
             self.proved.clear()
-            self.begun = self.bidi = False
+            self.begun = self.bidi = self.challenged = False
             self._heard(self.core.tls_established(self.certificate, NOW))
 
     def close(self) -> None:
@@ -174,7 +177,6 @@ class ReceivingOracle:
         return argument == STARTTLS and self.secure
 
     def _identity(self, data: str) -> None:
-        self.challenged = False
         if self.named is None or self.named[0] not in self._names():
             return
         if AUTHZID[data] in (None, self.named[0]):
@@ -197,6 +199,7 @@ class ReceivingOracle:
         if "<proceed " in sent:
             self.deaf = True
             self.asked.clear()
+        self.challenged |= "<challenge " in sent
         if "<success " in sent:
             assert self.earned is not None, "success for nothing"
             assert not self.proved, "SASL beside another proof"
@@ -256,7 +259,7 @@ receiving_actions = st.one_of(
     st.tuples(st.just("stanza"), likely),
     st.tuples(st.just("other"), st.one_of(
         st.just(STARTTLS),
-        st.just(f"<abort xmlns='{names.SASL}'/>"),
+        st.just(ABORT),
         st.builds(result, likely, types),
         st.builds(verify, likely, st.one_of(st.none(), types)),
         st.just(features()),

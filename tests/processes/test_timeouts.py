@@ -11,6 +11,7 @@ from tests.support.scripted_peer import (
     BIDI_FEATURE,
     DIALBACK_FEATURE,
     EXTERNAL_FEATURE,
+    HOST,
     PROCEED,
     STARTTLS,
     SUCCESS,
@@ -21,7 +22,7 @@ from tests.support.scripted_peer import (
     message,
 )
 
-ROMEO, JULIET = f"romeo@{MONTAGUE}", f"juliet@{CAPULET}"
+ROMEO = f"romeo@{MONTAGUE}"
 VIOLATION = "<stream:error><policy-violation "
 
 
@@ -50,34 +51,35 @@ async def test_peers_that_fall_silent(start_node: StartNode, capulet: Peer) -> N
 
 
 @pytest.mark.clause("RTE-10", "DBK-21", "DBK-24")
-@pytest.mark.parametrize(
-    "phase", ["connect", "header", "STARTTLS", "TLS", "features", "SASL", "restart", "dialback"]
-)
-async def test_a_dial_that_gets_no_answer(
-    start_node: StartNode, capulet: Peer, route_to_capulet: dict[str, tuple[str, int]], phase: str
-) -> None:
-    limits = {"handshake_timeout_s": 1.0, "verification_timeout_s": 1.0}
-    node = await start_node(routes=route_to_capulet, limits=limits, acceptors=1, workers=1)
+async def test_dials_that_get_no_answer(start_node: StartNode, capulet: Peer) -> None:
+    """One remote domain for each phase in which the answers may end; all are the same peer here."""
+    remotes = [f"remote{number}.example" for number in range(8)]
+    node = await start_node(
+        routes=dict.fromkeys(remotes, (HOST, capulet.port)),
+        limits={"handshake_timeout_s": 2.0, "verification_timeout_s": 1.0},
+    )
     async with attached(MONTAGUE, SECRET, node.component_port) as romeo:
-        romeo.write(message(ROMEO, JULIET, "1"))
-        if phase in ("SASL", "restart"):
-            wire = await capulet.greet(EXTERNAL_FEATURE, BIDI_FEATURE)
-            if phase == "restart":
-                await wire.until("</auth>")
-                await wire.send(SUCCESS)
-        elif phase == "dialback":
-            wire = await capulet.greet(BIDI_FEATURE, DIALBACK_FEATURE)
-        else:
-            wire = await capulet.accepted()
-            if phase in ("header", "STARTTLS", "TLS", "features"):
-                await wire.send(header(CAPULET, MONTAGUE, id="i"))
-            if phase in ("STARTTLS", "TLS"):
-                await wire.send(features(STARTTLS))
-                await wire.until(STARTTLS)
-            if phase == "TLS":
-                await wire.send(PROCEED)
-        await romeo.until(lambda: bool(romeo.others), limit_s=4)
-        assert romeo.others[0].attributes["id"] == "1"
-        assert "remote-server-timeout" in romeo.others[0].inside
+        for remote in remotes:
+            romeo.write(message(ROMEO, f"juliet@{remote}", remote))
+        _, headed, plain, proceeding = [await capulet.accepted() for _ in range(4)]
+        for wire in (headed, plain, proceeding):
+            await wire.until("<stream:stream")
+            await wire.send(header(CAPULET, MONTAGUE, id="i"))
+        for wire in (plain, proceeding):
+            await wire.send(features(STARTTLS))
+            await wire.until(STARTTLS)
+        await proceeding.send(PROCEED)
+        await capulet.greet(EXTERNAL_FEATURE, BIDI_FEATURE)
+        restarting = await capulet.greet(EXTERNAL_FEATURE, BIDI_FEATURE)
+        await restarting.until("</auth>")
+        await restarting.send(SUCCESS)
+        keyed = await capulet.greet(BIDI_FEATURE, DIALBACK_FEATURE)
+        await keyed.until("</db:result>")
+        without_features = await capulet.accepted()
+        await without_features.until("<stream:stream")
+        await without_features.send(header(CAPULET, MONTAGUE, id="i", version=None))
+        await romeo.until(lambda: len(romeo.others) == len(remotes))
+        assert sorted(got.attributes["id"] for got in romeo.others) == remotes
+        assert all("remote-server-timeout" in got.inside for got in romeo.others)
         await at_rest(node)
         assert capulet.unaccepted() == 0

@@ -146,9 +146,7 @@ class World(RuleBasedStateMachine):
             case Joined():
                 self.introduce(name, frame.version)
             case Dial():
-                if frame.pair not in acceptor.dialling:
-                    acceptor.dialling.add(frame.pair)
-                    acceptor.tell(Dialling(frame.pair))
+                self.begin_dial(name)
             case Forward():
                 self.forward(name, acceptor, frame)
             case Retire():
@@ -240,10 +238,14 @@ class World(RuleBasedStateMachine):
     # --- what may happen ---
 
     @initialize(
-        places=st.lists(st.sampled_from([OWNER, "a1.1"]), max_size=2), attaches=st.booleans()
+        places=st.lists(st.sampled_from([OWNER, "a1.1"]), max_size=2),
+        attaches=st.booleans(),
+        dials=st.booleans(),
     )
-    def lanes_are_on_their_way(self, places, attaches):
+    def lanes_are_on_their_way(self, places, attaches, dials):
         """Epochs on the first stream, which need not be the one a newcomer would choose."""
+        if dials:
+            self.begin_dial("a1.1")
         if attaches:
             self.open_stream("a1.1", IN, initiated=False)
         for place in places:
@@ -252,6 +254,7 @@ class World(RuleBasedStateMachine):
             for number in PAIRS:
                 self.stanzas_arrive(number, 1)
             self.settle()
+        self.settle()
         for number in PAIRS:
             self.stanzas_arrive(number, 1)
 
@@ -290,9 +293,12 @@ class World(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_dial_begins(self, data):
         """For a reason of the acceptor's own: a key to verify."""
-        acceptor = self.acceptors[self.some(data, self.acceptors)]
-        acceptor.dialling.add(OUT)
-        acceptor.tell(Dialling(OUT))
+        self.begin_dial(self.some(data, self.acceptors))
+
+    def begin_dial(self, name: str) -> None:
+        if OUT not in self.acceptors[name].dialling:
+            self.acceptors[name].dialling.add(OUT)
+            self.acceptors[name].tell(Dialling(OUT))
 
     @precondition(lambda self: self.diallers())
     @rule(data=st.data())
@@ -322,10 +328,12 @@ class World(RuleBasedStateMachine):
         self.settle()
 
     @precondition(lambda self: self.deaths < MAX_DEATHS)
-    @rule()
-    def the_worker_dies(self):
+    @rule(data=st.data(), one_is_ahead=st.booleans())
+    def the_worker_dies(self, data, one_is_ahead):
         self.deaths += 1
         self.replace_worker()
+        if one_is_ahead:
+            self.settle_with(self.some(data, self.acceptors))
 
     @precondition(lambda self: self.deaths < MAX_DEATHS)
     @rule()
@@ -372,16 +380,19 @@ class World(RuleBasedStateMachine):
         assert self.routing.queue_bytes() == 0
 
     def settle(self) -> None:
-        moved = True
-        while moved:
-            moved = False
-            for name in sorted(self.acceptors):
-                if self.acceptors[name].to_worker:
-                    self.hear(name)
-                    moved = True
-                if self.acceptors[name].from_worker:
-                    self.obey(name)
-                    moved = True
+        while any(self.settle_with(name) for name in sorted(self.acceptors)):
+            pass
+
+    def settle_with(self, name: str) -> bool:
+        """Let this acceptor and the worker hear each other out; whether there was anything."""
+        acceptor, moved = self.acceptors[name], False
+        while acceptor.to_worker or acceptor.from_worker:
+            moved = True
+            if acceptor.to_worker:
+                self.hear(name)
+            if acceptor.from_worker:
+                self.obey(name)
+        return moved
 
 
 TestWorld = World.TestCase
