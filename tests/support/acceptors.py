@@ -17,7 +17,7 @@ from router.acceptor.tls import TlsSession
 from router.metrics import Counters
 from router.wire.bus import DealerSocket
 from router.wire.codec import decode, encode
-from router.wire.frames import Data, Forward, Frame, StreamId
+from router.wire.frames import Data, Forward, Frame
 from router.xmpp.certificate import NO_CERTIFICATE, Evidence
 from router.xmpp.events import Event
 from router.xmpp.xmlstream import XmlStream
@@ -241,24 +241,23 @@ class Worker(Changing):
         self.heard.remove(frame)
         return frame
 
-    def forward(self, owner: str, data: Data, stream: int) -> None:
-        """Have the run written to this stream."""
-        self.send(
-            Forward(
-                owner,
-                data.lane,
-                data.epoch,
-                data.first,
-                data.counts,
-                data.pair,
-                data.generation,
-                stream,
-                data.octets,
-            )
-        )
-
     def close(self) -> None:
         self._dealer.close()
+
+
+def forward(owner: str, data: Data, stream: int) -> Forward:
+    """What a worker makes of a run that is to leave on this stream."""
+    return Forward(
+        owner,
+        data.lane,
+        data.epoch,
+        data.first,
+        data.counts,
+        data.pair,
+        data.generation,
+        stream,
+        data.octets,
+    )
 
 
 @dataclass
@@ -277,8 +276,3 @@ class Sent:
     def data(self) -> list[Data]:
         """The runs sent to shards."""
         return [frame for _, frame in self.shards if isinstance(frame, Data)]
-
-
-def stream_of(connection: Connection, acceptor: str = "a0.1") -> StreamId:
-    """The name of a connection on the bus."""
-    return StreamId(acceptor, connection.number)

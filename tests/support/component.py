@@ -146,6 +146,11 @@ class Component:
         """Send octets."""
         self._writer.write(text.encode())
 
+    async def send(self, text: str) -> None:
+        """Send octets, and wait while the node takes no more."""
+        self.write(text)
+        await self._writer.drain()
+
     async def send_numbered(self, routes: list[Route], messages: int, pings: int) -> None:
         """So many messages, round robin over the routes, with the pings spread evenly among them.
 
@@ -167,11 +172,9 @@ class Component:
                     f" to='{route.target}'>{PING}</iq>"
                 )
             if len(chunk) >= CHUNK_STANZAS:
-                self.write("".join(chunk))
+                await self.send("".join(chunk))
                 chunk.clear()
-                await self._writer.drain()
-        self.write("".join(chunk))
-        await self._writer.drain()
+        await self.send("".join(chunk))
 
     async def until(self, holds: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:
         """Wait until something that this component receives makes it so."""

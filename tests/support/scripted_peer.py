@@ -83,10 +83,13 @@ class Wire:
 
     async def until(self, wanted: str) -> str:
         """What came since the mark, up to and including `wanted`; the mark is behind it then."""
+        at = self.received.find(wanted, self._mark)
         async with asyncio.timeout(PATIENCE_S):
-            while (at := self.received.find(wanted, self._mark)) < 0:
+            while at < 0:
+                searched = max(self._mark, len(self.received) - len(wanted))
                 if not await self._more():
-                    raise AssertionError(f"ended before {wanted!r}: {self.received!r}")
+                    raise AssertionError(f"ended before {wanted!r}: {self.received[-4096:]!r}")
+                at = self.received.find(wanted, searched)
         begin, self._mark = self._mark, at + len(wanted)
         return self.received[begin : self._mark]
 

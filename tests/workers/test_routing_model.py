@@ -7,7 +7,8 @@ egress stream takes each sequence number once, old leases and old epochs are fen
 from collections import deque
 from dataclasses import dataclass, field
 
-from hypothesis import settings
+import pytest
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -40,6 +41,7 @@ IN = OUT.inverse()
 HOSTED = frozenset({"montague.example"})
 LIMITS = Limits(backlog_bytes=1024, backlog_stanzas=8, backlog_s=30)
 PAIRS = {1: OUT, 2: OUT, 3: IN}  # by lane
+pytestmark = pytest.mark.timeout(400)  # Hypothesis takes up to 300 s to shrink what it found
 MAX_DEATHS = 3  # more of them, and nothing else ever gets far
 
 
@@ -396,4 +398,9 @@ class World(RuleBasedStateMachine):
 
 
 TestWorld = World.TestCase
-TestWorld.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestWorld.settings = settings(
+    max_examples=100,
+    stateful_step_count=50,
+    deadline=None,
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)

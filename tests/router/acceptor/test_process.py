@@ -1,0 +1,287 @@
+"""An acceptor's life as a process: what it tells its supervisor, what it obeys, how it ends."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from bench.authority import Authority
+from router.acceptor import process as module
+from router.acceptor.process import Process
+from router.config import (
+    Address,
+    Config,
+    Dialback,
+    Dns,
+    Domain,
+    Limits,
+    Processes,
+    Tls,
+    write_snapshot,
+)
+from router.wire.bus import DealerSocket
+from router.wire.codec import encode
+from router.wire.control import (
+    Answer,
+    Ask,
+    Beat,
+    Drain,
+    Drained,
+    Hello,
+    Membership,
+    Message,
+    Ready,
+)
+from router.wire.control_link import ControlLink
+from router.wire.endpoints import bus_endpoint
+from router.wire.frames import Announced, Joined
+from router.wire.shard import SHARDS
+from tests.support.acceptors import HOST, Changing
+from tests.support.nodes import CAPULET, MONTAGUE, SECRET
+from tests.support.scripted_peer import END, Wire, header
+
+OWN = "a0.7"
+M = TypeVar("M", bound=Message)
+
+
+class Supervisor(Changing):
+    """Says to one role process what a test tells it to."""
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__()
+        self.path = str(run_dir / "control.sock")
+        self.heard: list[Message] = []
+        self.is_alone = False
+        self.link: ControlLink | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self._connected, self.path)
+
+    def _connected(self) -> ControlLink:
+        self.link = ControlLink(self._received, self._lost)
+        return self.link
+
+    def _received(self, message: Message) -> None:
+        self.heard.append(message)
+        self.changed()
+
+    def _lost(self) -> None:
+        self.is_alone = True
+        self.changed()
+
+    def send(self, message: Message) -> None:
+        assert self.link is not None
+        self.link.send(message)
+
+    async def hears(self, kind: type[M]) -> M:
+        """The oldest message of this kind, which is then forgotten."""
+        await self.until(lambda: any(isinstance(each, kind) for each in self.heard))
+        found = next(each for each in self.heard if isinstance(each, kind))
+        self.heard.remove(found)
+        return found
+
+    async def close(self) -> None:
+        if self.link is not None:
+            self.link.close()
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+
+@pytest.fixture
+async def supervisor(run_dir: Path) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(run_dir)
+    await supervisor.start()
+    yield supervisor
+    await supervisor.close()
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o700)
+    return tmp_path
+
+
+@pytest.fixture
+def config(run_dir: Path, issuer: Authority) -> Config:
+    return Config(
+        processes=Processes(acceptors=1, workers=1, run_dir=run_dir),
+        tls=Tls(certificates=issuer.directory, trust_anchors=str(issuer.anchors)),
+        dialback=Dialback(secret="of the house of Montague"),
+        dns=Dns(resolvers=(Address(HOST, 9),)),
+        limits=Limits(close_timeout_s=0.1),
+        domains={MONTAGUE: Domain("component", secret=SECRET)},
+    )
+
+
+class Running:
+    """A process in the test's own loop, that listens on `port`."""
+
+    def __init__(self, config: Config, supervisor: Supervisor) -> None:
+        listening = bound()
+        self.port: int = listening.getsockname()[1]
+        process = Process(asyncio.get_running_loop(), config, OWN)
+        self.life = asyncio.create_task(process.run(supervisor.path, {"s2s": [listening]}))
+
+    async def greeted(self) -> Wire:
+        """A peer that has got as far as the features."""
+        wire = Wire(*await asyncio.open_connection(HOST, self.port))
+        await wire.send(header(CAPULET, MONTAGUE))
+        await wire.until("</stream:features>")
+        return wire
+
+
+def bound() -> socket.socket:
+    listening = socket.socket()
+    listening.bind((HOST, 0))
+    return listening
+
+
+@pytest.fixture
+async def running(config: Config, supervisor: Supervisor) -> AsyncIterator[Running]:
+    running = Running(config, supervisor)
+    await supervisor.hears(Ready)
+    yield running
+    if not running.life.done():
+        supervisor.send(Drain(4))
+    await asyncio.wait_for(running.life, 10)
+
+
+async def test_it_says_who_it_is_and_is_ready_once_it_listens(
+    config: Config, supervisor: Supervisor
+) -> None:
+    running = Running(config, supervisor)
+    assert await supervisor.hears(Hello) == Hello(OWN, os.getpid())
+    await supervisor.hears(Ready)
+    await (await running.greeted()).close()
+    beat = await supervisor.hears(Beat)
+    assert {name for name, _, _ in beat.counters} >= {
+        "causeway_stanzas_in_flight",
+        "causeway_s2s_streams",
+    }
+    supervisor.send(Drain(4))
+    await running.life
+
+
+async def test_membership_reaches_the_bus(running: Running, supervisor: Supervisor) -> None:
+    import zmq
+
+    news = asyncio.Event()
+    with zmq.Context() as context:
+        endpoint = bus_endpoint(Path(supervisor.path).parent, OWN)
+        worker = DealerSocket(
+            asyncio.get_running_loop(),
+            context,
+            endpoint,
+            "w0.1",
+            lambda parts: news.set() if parts == encode(Announced(1)) else None,
+        )
+        worker.send(encode(Joined(1)))
+        supervisor.send(Membership(1, ((OWN, endpoint),), ("w0.1",) * SHARDS, (1,) * SHARDS))
+        await asyncio.wait_for(news.wait(), 10)
+        worker.close()
+
+
+async def test_questions_are_answered(running: Running, supervisor: Supervisor) -> None:
+    wire = await running.greeted()
+    supervisor.send(Ask(5, "streams"))
+    answer = await supervisor.hears(Answer)
+    assert (answer.request, answer.more) == (5, False)
+    (row,) = answer.rows
+    assert (row["acceptor"], row["remote"], row["auth"]) == (OWN, CAPULET, "none")
+    supervisor.send(Ask(6, "pairs"))
+    assert await supervisor.hears(Answer) == Answer(6, ())
+    await wire.close()
+
+
+async def test_it_drains_phase_by_phase_and_ends_after_a_last_beat(
+    running: Running, supervisor: Supervisor
+) -> None:
+    wire = await running.greeted()
+    supervisor.send(Drain(1))
+    await wire.until(END)
+    await wire.send(END)
+    assert await supervisor.hears(Drained) == Drained(1)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(HOST, running.port)
+    for phase in (2, 3):
+        supervisor.send(Drain(phase))
+        assert await supervisor.hears(Drained) == Drained(phase)
+    assert not running.life.done()
+    supervisor.heard.clear()
+    supervisor.send(Drain(4))
+    await running.life
+    await supervisor.until(lambda: supervisor.is_alone)
+    assert isinstance(supervisor.heard[-1], Beat)
+    closed = {
+        labels: value
+        for name, labels, value in supervisor.heard[-1].counters
+        if name == "causeway_s2s_closed_total"
+    }
+    assert closed == {("in", "none"): 1}
+    await wire.close()
+
+
+async def test_without_its_supervisor_it_serves_on_then_closes_in_order(
+    config: Config, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ORPHAN_GRACE_S", 0.1)
+    running = Running(config, supervisor)
+    await supervisor.hears(Ready)
+    assert supervisor.link is not None
+    supervisor.link.close()
+    wire = await running.greeted()
+    assert "stream:error" not in await wire.until(END)
+    await wire.close()
+    await asyncio.wait_for(running.life, 10)
+
+
+@pytest.mark.processes
+async def test_as_a_command_it_takes_sockets_ignores_sigint_and_drains_on_sigterm(
+    config: Config, supervisor: Supervisor, run_dir: Path
+) -> None:
+    snapshot = run_dir / "config.json"
+    write_snapshot(config, snapshot)
+    listening = bound()
+    os.set_inheritable(listening.fileno(), True)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "router.acceptor", "--config", str(snapshot), "--control", supervisor.path),
+        *("--slot", "3", "--incarnation", "9", "--listen", f"s2s:{listening.fileno()}"),
+        pass_fds=[listening.fileno()],
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    )
+    try:
+        assert await supervisor.hears(Hello) == Hello("a3.9", process.pid)
+        await supervisor.hears(Ready)
+        wire = Wire(*await asyncio.open_connection(HOST, listening.getsockname()[1]))
+        process.send_signal(signal.SIGINT)
+        await wire.send(header(CAPULET, MONTAGUE))
+        await wire.until("</stream:features>")
+        process.send_signal(signal.SIGTERM)
+        await wire.until(END)
+        await wire.send(END)
+        assert [await supervisor.hears(Drained) for _ in range(4)] == [
+            Drained(1),
+            Drained(2),
+            Drained(3),
+            Drained(4),
+        ]
+        _, errors = await asyncio.wait_for(process.communicate(), 10)
+        assert (process.returncode, errors) == (0, b"")
+        await wire.close()
+    finally:
+        listening.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
