@@ -125,6 +125,11 @@ METRICS: Final = _declare(
         "Octets of stanzas kept until their outcome is known.",
     ),
     Metric(
+        "causeway_backlog_bytes",
+        "gauge",
+        "Of these, octets that wait in workers for a stream to be opened.",
+    ),
+    Metric(
         "causeway_shard_owner_changes_total",
         "counter",
         "Shards that moved from one worker to another.",

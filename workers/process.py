@@ -111,7 +111,7 @@ class Worker:
         self._loop.call_later(ORPHAN_GRACE_S + ORPHAN_DRAIN_S, self.stop)
 
     def _snapshot(self) -> tuple[Row, ...]:
-        self._counters.set("causeway_queue_bytes", value=self._routing.queue_bytes())
+        self._counters.set("causeway_backlog_bytes", value=self._routing.queue_bytes())
         return self._counters.snapshot()
 
     # --- the bus ---

@@ -98,7 +98,7 @@ class Acceptor:
             to_shard=to_shard,
             to_acceptor=to_acceptor,
         )
-        self._egress = Egress(loop, self._ingress, to_acceptor)
+        self._egress = Egress(loop, self._ingress, self._links.generations, to_acceptor)
         self._verifications = Verifications(loop, config.limits.verification_timeout_s, to_shard)
         self._dialer = Dialer(
             loop,

@@ -5,32 +5,41 @@ for all streams that wait. Called by the acceptor.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from router.acceptor.connection import Connection
 from router.acceptor.ingress import Ingress
 from router.wire.frames import Forward, Frame, Returned
+from router.wire.shard import shard_of
 
 _POLL_S = 0.01
 
 
 class Egress:
-    """All streams of this acceptor, as the lanes see them."""
+    """All streams of this acceptor, as the lanes see them; `generations` are the shards' now."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         ingress: Ingress,
+        generations: Sequence[int],
         to_acceptor: Callable[[str, Frame], None],
     ) -> None:
         self._loop = loop
+        self._generations = generations
         self._ingress = ingress
         self._to_acceptor = to_acceptor
         self._waiting: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def forward(self, connection: Connection | None, frame: Forward) -> None:
-        """Write a run, or return it when its stream does not carry the pair any more."""
+        """Write a run, or return it when its stream does not carry the pair any more.
+
+        What a worker sent that has lost the shard since is dropped: the run's owner sends it again,
+        to the new one.
+        """
+        if frame.generation < self._generations[shard_of(*frame.pair)]:
+            return
         if connection is None:
             back = Returned(frame.lane, frame.epoch, frame.first, frame.first - 1)
             self._to_acceptor(frame.owner, back)

@@ -74,6 +74,7 @@ class Process:
         link.send(Ready())
         self._start(beat(link, self._acceptor.snapshot))
         await self._end.wait()
+        self._listener.close()
         link.send(Beat(self._acceptor.snapshot()))
         self._acceptor.close()
         link.close()

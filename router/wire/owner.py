@@ -110,8 +110,8 @@ class Owner:
     def rejected(self, frame: Reject) -> Answer:
         """A worker refuses a run: it is to be bounced."""
         lane = self._lanes.get(frame.lane)
-        if lane is None:
-            return Answer()
+        if lane is None or frame.epoch != lane.epoch:
+            return Answer()  # of an epoch before: the runs have been sent again since
         runs = _take_out(lane, frame.first, frame.first + frame.count - 1)
         error = StanzaError(frame.condition, frame.type, frame.text)
         return Answer((self._resolve(lane, runs, error),)) if runs else Answer()

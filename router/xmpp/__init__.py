@@ -1,4 +1,4 @@
-"""Protocol cores without I/O, clock or chance: octets, facts and the time in, events and octets out.
+"""Protocol cores without I/O, clock or chance: octets, facts and time in, events and octets out.
 
 names, jid, pair, errors   the vocabulary
 reader/                    octets of a stream → header, runs of stanzas, elements, faults

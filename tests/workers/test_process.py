@@ -172,7 +172,7 @@ async def ends(worker: asyncio.subprocess.Process) -> int:
 async def test_it_reports_in_and_beats(around, worker):
     assert around.told[:2] == [Hello(WORKER, worker.pid), Ready()]
     beat = await around.is_told(Beat)
-    assert beat.counters == (("causeway_queue_bytes", (), 0),)
+    assert beat.counters == (("causeway_backlog_bytes", (), 0),)
 
 
 async def test_frames_in_frames_out(around, worker):
@@ -195,7 +195,7 @@ async def test_nonsense_is_dropped_and_the_next_frame_is_heard(around, worker):
 async def test_what_waits_is_counted_and_shown(around, worker):
     await around.introduce(A)
     around.say(A, run())
-    await around.is_told(Beat, lambda beat: beat.counters == (("causeway_queue_bytes", (), 10),))
+    await around.is_told(Beat, lambda beat: beat.counters == (("causeway_backlog_bytes", (), 10),))
     around.tell(Ask(5, "pairs"))
     answer = await around.is_told(Answer)
     assert answer.request == 5

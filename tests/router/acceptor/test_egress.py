@@ -1,6 +1,7 @@
 """Runs that leave: written once, reported as far as they got, returned where they did not."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -41,10 +42,11 @@ class Rig(Changing):
         super().__init__()
         self.told: list[tuple[str, Frame]] = []
         self.counters = Counters()
+        self.generations = [1] * SHARDS
         ingress = Ingress(
             Owner([0] * SHARDS), self.counters, 1000, to_shard=self._no, to_acceptor=self._no
         )
-        self.egress = Egress(asyncio.get_running_loop(), ingress, self._tell)
+        self.egress = Egress(asyncio.get_running_loop(), ingress, self.generations, self._tell)
         rig = self
 
         class Reporting(Hub):
@@ -88,6 +90,15 @@ async def test_a_run_is_written_and_reported_to_its_owner(rig: Rig) -> None:
         assert rig.stream.stanzas_out == 3
         assert counted(rig.counters, "causeway_stanzas_total", "out") == 3
         assert counted(rig.counters, "causeway_bidi_reuse_total") == 3
+
+
+async def test_a_run_from_a_worker_that_has_lost_the_shard_is_dropped(rig: Rig) -> None:
+    async with over_tcp(rig.stream) as peer:
+        rig.generations[:] = [2] * SHARDS
+        rig.egress.forward(rig.stream, forward(1))
+        rig.egress.forward(rig.stream, replace(forward(1, b"<iq/>"), generation=2))
+        assert await read_exactly(peer, 5) == b"<iq/>"
+        assert rig.stream.stanzas_out == 1
 
 
 async def test_taken_is_reported_before_done(rig: Rig) -> None:

@@ -53,6 +53,13 @@ def test_a_rejected_run_leaves_the_rest_in_place():
     assert [run.first for run in resolved.runs] == [1, 4]
 
 
+def test_a_reject_of_an_epoch_before_changes_nothing():
+    owner, lane, _ = owner_with_runs(1)
+    owner.returned(Returned(lane.number, 1, 1, 0))
+    assert owner.rejected(Reject(lane.number, 1, 1, 1, "gone", "wait", "")).resolved == ()
+    assert owner.in_flight() == 1
+
+
 def test_a_return_bounces_the_doubtful_and_sends_the_rest_in_a_new_epoch():
     owner, lane, _ = owner_with_runs(1, 1, 1, 1)
     owner.progress("a1.1", progress(lane, took=3, done=1))
