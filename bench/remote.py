@@ -101,9 +101,10 @@ class Load:
             self._layer.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The connection is gone."""
+        """The connection is gone: nobody need wait for anything of it."""
         self._layer = None
-        self.complete.set()
+        for awaited in (self.ready, self.complete, self._may_write):
+            awaited.set()
 
     def close(self) -> None:
         """End the connection in order."""

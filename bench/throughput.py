@@ -15,7 +15,7 @@ import psutil
 
 from bench.authority import Authority
 from bench.peers.causeway import HOST, Causeway
-from bench.remote import STANZA_BYTES, Component, Remote, chat, client_context
+from bench.remote import STANZA_BYTES, Component, Load, Remote, chat, client_context
 from router.xmpp.pair import DomainPair
 
 LOCAL = "montague.lit"
@@ -102,19 +102,17 @@ async def _mode(
     await component.connect(HOST, node.component_port)
 
     if mode == "out":
-        await _run(ends[0].expect, ends[0].complete, lambda: component.send(outward, 500), 500)
+        await _run(ends[0], lambda: component.send(outward, 500), 500)
     else:
-        await _run(component.expect, component.complete, lambda: ends[0].send(inward, 500), 500)
+        await _run(component, lambda: ends[0].send(inward, 500), 500)
 
     pids = {"supervisor": node.pid, **node.children()}
     before = {name: cpu_s(pid) for name, pid in pids.items()}
     own, started = time.process_time(), time.monotonic()
     if mode == "out":
-        await _run(
-            ends[0].expect, ends[0].complete, lambda: component.send(outward, stanzas), stanzas
-        )
+        await _run(ends[0], lambda: component.send(outward, stanzas), stanzas)
     elif mode == "echo":
-        await _run(ends[0].expect, ends[0].complete, lambda: ends[0].send(inward, stanzas), stanzas)
+        await _run(ends[0], lambda: ends[0].send(inward, stanzas), stanzas)
     else:
         share = stanzas // len(ends)
 
@@ -123,26 +121,24 @@ async def _mode(
                 for name, end in zip(names, ends, strict=True):
                     group.create_task(end.send(chat(name, LOCAL), share))
 
-        await _run(component.expect, component.complete, all_ends, share * len(ends))
+        await _run(component, all_ends, share * len(ends))
     wall = time.monotonic() - started
     share_own = (time.process_time() - own) / wall
-    handed = stanzas * 2 if mode == "echo" else stanzas
+    handed = stanzas * 2 if mode == "echo" else stanzas // len(ends) * len(ends)
     used = {name: (cpu_s(pid) - before[name]) * 1e6 / handed for name, pid in pids.items()}
     for end in (*ends, component):
         end.close()
     return Result(mode, handed, STANZA_BYTES, wall, sum(used.values()), used, share_own)
 
 
-async def _run(
-    expect: Callable[[int], None],
-    complete: asyncio.Event,
-    send: Callable[[], Awaitable[None]],
-    total: int,
-) -> None:
-    expect(total)
+async def _run(end: Load, send: Callable[[], Awaitable[None]], total: int) -> None:
+    """Send, and wait until all has arrived at this end. A run cut short is no measurement."""
+    end.expect(total)
     async with asyncio.timeout(_LIMIT_S):
         await send()
-        await complete.wait()
+        await end.complete.wait()
+    if end.arrived < total:
+        raise ConnectionError(f"the connection ended after {end.arrived} of {total} stanzas")
 
 
 def as_rows(results: list[Result]) -> list[dict[str, object]]:
