@@ -14,11 +14,11 @@ from router.wire.control import Drain
 Wait = Callable[[Callable[[], bool], float], Awaitable[None]]
 """Wait until the condition holds, for at most so many seconds."""
 
-PHASE_LIMITS_S: Final = {1: 6.0, 2: 6.0, 3: 16.0}
-PHASES_LIMIT_S: Final = 16.0
+PHASE_LIMITS_S: Final = {1: 6.0, 2: 6.0, 3: 15.0}
+PHASES_LIMIT_S: Final = 15.0
 """What the early phases leave over is for the last, which hands over what is still here."""
 END: Final = 4
-END_LIMITS_S: Final[dict[Role, float]] = {"acceptor": 1.0, "worker": 1.0}
+END_LIMITS_S: Final[dict[Role, float]] = {"acceptor": 2.0, "worker": 1.0}
 KILL_LIMIT_S: Final = 0.5
 
 

@@ -98,3 +98,19 @@ def test_losing_stderr_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Broken())
     configure("a0.1")
     logger("here").info("unheard")
+
+
+def test_a_line_and_its_end_are_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes share standard error: what is written in two pieces may be torn apart."""
+    written: list[str] = []
+
+    class Stderr:
+        write = staticmethod(written.append)
+        flush = staticmethod(lambda: None)
+        isatty = staticmethod(lambda: False)
+
+    monkeypatch.setattr("sys.stderr", Stderr)
+    configure("a0.1")
+    logger("test").info("one")
+    (line,) = written
+    assert line.endswith("}\n")

@@ -99,6 +99,7 @@ class Transport:
     def __init__(self, address: tuple[str, int] | None = ("192.0.2.1", 5269)) -> None:
         self.written = b""
         self.is_closed = False
+        self.is_aborted = False
         self.is_paused = False
         self._address = address
         self._protocol: asyncio.BufferedProtocol | None = None
@@ -131,7 +132,9 @@ class Transport:
             assert self._protocol is not None
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
 
-    abort = close
+    def abort(self) -> None:
+        self.is_aborted = True
+        self.close()
 
     def is_closing(self) -> bool:
         return self.is_closed

@@ -54,6 +54,7 @@ from tests.support.scripted_peer import (
     EXTERNAL_FEATURE,
     Peer,
     Wire,
+    features,
     header,
     message,
     scripted,
@@ -497,6 +498,19 @@ async def test_a_dial_ends_in_a_grant(node: Node, capulet: Peer) -> None:
     assert node.counts("causeway_s2s_authenticated_total", "out", "external") == 1
     assert node.counts("causeway_tls_handshakes_total", "client", "ok") == 1
     assert node.counts("causeway_tcp_connections_total", "out") == 1
+
+
+async def test_a_target_may_want_tls_at_once(start: StartNode, capulet: Peer) -> None:
+    route = PeerConfig(target=Address(HOST, capulet.port), target_tls="direct")
+    node = await start(peers={CAPULET: route})
+    node.worker.send(Dial(OUTWARD))
+    wire = await capulet.accepted()
+    await wire.start_tls(capulet.server_context())
+    await wire.until("<stream:stream")
+    await wire.until(">")
+    await wire.send(header(CAPULET, MONTAGUE, id="1") + features(EXTERNAL_FEATURE))
+    await capulet.admit(wire)
+    await node.worker.hears(Granted, pair=OUTWARD)
 
 
 async def test_a_dial_that_fails_leaves_nothing_behind(start: StartNode) -> None:

@@ -13,7 +13,7 @@ from router.acceptor.certificates import CertificateStore
 from router.acceptor.connection import Connection
 from router.wire.frames import Forward, Progress, Returned
 from router.xmpp.errors import MisuseError
-from router.xmpp.events import RunReceived, StreamClosed
+from router.xmpp.events import Event, RunReceived, StreamClosed
 from router.xmpp.receiving import ReceivingStream
 from router.xmpp.stanza import Counts
 from router.xmpp.xmlstream import XmlStream
@@ -174,6 +174,38 @@ async def test_deadlines_follow_the_core() -> None:
     (closed,) = hub.events()
     assert isinstance(closed, StreamClosed)
     assert closed.condition == "policy-violation"
+
+
+async def test_a_timer_that_is_early_is_set_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop counts in milliseconds, the core does not: it may say that it is not time yet."""
+    hub = Hub()
+    core = ReceivingStream(policy(MONTAGUE, handshake_timeout_s=0.0), ids(), 0.0)
+    passed = core.deadline_passed
+    calls = 0
+
+    def not_yet(now: float) -> list[Event]:
+        nonlocal calls
+        calls += 1
+        return [] if calls == 1 else passed(now)
+
+    monkeypatch.setattr(core, "deadline_passed", not_yet)
+    wired(core, hub)
+    await hub.until(lambda: "lost" in hub.names())
+    assert calls == 2
+
+
+@pytest.mark.clause("TLS-02")
+async def test_an_attack_is_left_without_a_word() -> None:
+    hub = Hub()
+    connection, transport = wired(fresh(), hub)
+    transport.feed(header())
+    said = await transport.said()
+    transport.feed(STARTTLS + "<message/>")
+    await hub.until(lambda: "lost" in hub.names())
+    assert connection.end is not None
+    assert connection.end.abrupt
+    assert transport.is_aborted
+    assert await transport.said() == said
 
 
 async def test_a_connection_that_breaks_off_ends_its_stream() -> None:
