@@ -348,9 +348,9 @@ class Acceptor:
     def _replay(self, shards: frozenset[int]) -> None:
         self._ingress.replay(shards)
 
-    def _acceptor_gone(self, acceptor: str) -> None:
+    def _acceptor_gone(self, acceptor: str, shards: frozenset[int]) -> None:
         self._egress.owner_gone(self.connections(), acceptor)
-        self._ingress.acceptor_gone(acceptor)
+        self._ingress.acceptor_gone(acceptor, shards)
 
     # --- for the process ---
 

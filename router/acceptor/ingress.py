@@ -4,7 +4,7 @@ Owns the acceptor's half of responsibility: retention (`router.wire.owner`), bou
 counts, and pausing of streams whose stanzas pile up. Called by the acceptor.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from router.acceptor.connection import Connection
 from router.metrics import Counters
@@ -93,9 +93,9 @@ class Ingress:
         """An egress stream ended."""
         self._settle(self._owner.returned(frame))
 
-    def acceptor_gone(self, acceptor: str) -> None:
-        """An acceptor of this node died."""
-        for answer in self._owner.acceptor_gone(acceptor):
+    def acceptor_gone(self, acceptor: str, shards: Collection[int]) -> None:
+        """An acceptor of this node died, and the workers of these shards know it."""
+        for answer in self._owner.acceptor_gone(acceptor, shards):
             self._settle(answer)
 
     def replay(self, shards: Iterable[int]) -> None:

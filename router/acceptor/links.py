@@ -23,8 +23,9 @@ class Links:
     """Frames to and from workers and acceptors.
 
     `on_frame(source, frame)` gets every frame but Joined. `announce(worker, shards)` must send what
-    a new owner has to know, `replay(shards)` the runs it has to route; `gone(acceptor)` reports an
-    acceptor that is no more. `generations` is kept current, by shard.
+    a new owner has to know, `replay(shards)` the runs it has to route. `gone(acceptor, shards)`
+    reports an acceptor that is no more, once the workers of these shards know it. `generations` is
+    kept current, by shard.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Links:
         on_frame: Callable[[str, Frame], None],
         announce: Callable[[str, frozenset[int]], None],
         replay: Callable[[frozenset[int]], None],
-        gone: Callable[[str], None],
+        gone: Callable[[str, frozenset[int]], None],
     ) -> None:
         self._loop = loop
         self._context = context
@@ -54,6 +55,7 @@ class Links:
         self._live = [False] * SHARDS
         self._joined: dict[str, int] = {}
         self._dealers: dict[str, DealerSocket] = {}
+        self._unsettled: dict[str, set[int]] = {}  # acceptors gone → shards not told yet
         self._router = RouterSocket(loop, context, endpoint, self._received)
 
     def to_shard(self, shard: int, frame: Frame) -> None:
@@ -93,7 +95,7 @@ class Links:
     def _connect(self, acceptors: dict[str, str]) -> None:
         for gone in [known for known in self._dealers if known not in acceptors]:
             self._dealers.pop(gone).close()
-            self._gone(gone)
+            self._unsettled[gone] = set(range(SHARDS))
         for acceptor, endpoint in acceptors.items():
             if acceptor != self._own_id and acceptor not in self._dealers:
                 self._dealers[acceptor] = DealerSocket(
@@ -127,8 +129,24 @@ class Links:
         self._router.send(worker, encode(Announced(version)))
         for shard in won:
             self._live[shard] = True
+        self._settle_gone(worker)
         if won:
             self._replay(won)
+
+    def _settle_gone(self, worker: str) -> None:
+        """Report acceptors that are gone, for the shards of a worker that knows it, too.
+
+        Were it told before, it could route what is sent again to the dead acceptor's streams.
+        """
+        if self._joined[worker] < self._version:
+            return
+        owned = {shard for shard in range(SHARDS) if self._owners[shard] == worker}
+        for acceptor, shards in list(self._unsettled.items()):
+            if settled := frozenset(shards & owned):
+                self._gone(acceptor, settled)
+                shards -= settled
+            if not shards:
+                del self._unsettled[acceptor]
 
     def _won(self, worker: str, version: int) -> frozenset[int]:
         return frozenset(

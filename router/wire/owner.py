@@ -5,7 +5,7 @@ The acceptor sends the frames and counts the outcomes; `egress` is the other hal
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from router.wire.frames import Data, Progress, Reject, Returned, StreamId
@@ -123,9 +123,14 @@ class Owner:
             return Answer()
         return self._new_epoch(lane, frame.first, frame.doubt)
 
-    def acceptor_gone(self, acceptor: str) -> Iterator[Answer]:
-        """An acceptor died: what it had taken is in doubt, the rest is sent again."""
+    def acceptor_gone(self, acceptor: str, shards: Collection[int]) -> Iterator[Answer]:
+        """An acceptor died: what it had taken is in doubt, the rest is sent again.
+
+        Only for shards whose worker knows of the death, for it must choose another stream.
+        """
         for lane in list(self._lanes.values()):
+            if lane.shard not in shards:
+                continue
             if lane.egress is not None and lane.egress.acceptor == acceptor:
                 yield self._new_epoch(lane, 0, lane.took)
             elif lane.egress is None and lane.kept:

@@ -10,7 +10,7 @@ from bench.authority import Authority
 from bench.peers.daemon import free_port
 from bench.peers.prosody import HOST
 from bench.traffic import Record
-from tests.support.component import attached, settled
+from tests.support.component import Component, attached, settled
 from tests.support.federation import Federate, greet, route
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET, TYBALT, VERONA, at_rest, certificate
 from tests.support.scripted_peer import message, scripted, stream_id
@@ -155,3 +155,42 @@ async def test_errors_cross_with_their_condition(federate: Federate) -> None:
     )
     assert "remote-server-timeout" in got.inside
     await at_rest(both.node)
+
+
+@pytest.mark.clause("STR-15", "STR-16", "ERR-04")
+@pytest.mark.parametrize("dialled_by", ["node", "prosody"])
+async def test_sigterm_under_load_loses_nothing(federate: Federate, dialled_by: str) -> None:
+    """What either component sent arrives; only what finds no node any more comes back."""
+    both = await federate(Record(0, 0))
+    await greet(*both.parties(dialled_by))
+    sent = {both.romeo: 0, both.juliet: 0}
+
+    async def send(sender: Component, target: Component) -> None:
+        begin = sender.record.send(route(sender, target))
+        while not sender.ended.is_set():
+            for _ in range(10):
+                number = begin + sent[sender]
+                sender.write(message(*route(sender, target), f"n{number}"))
+                sent[sender] += 1
+            await asyncio.sleep(0.005)
+
+    sending = {
+        end: asyncio.create_task(send(end, other))
+        for end, other in ((both.romeo, both.juliet), (both.juliet, both.romeo))
+    }
+    await both.romeo.until(lambda: both.romeo.arrived > 500)
+    both.node.terminate()
+    await both.romeo.until_closing()
+    sending[both.romeo].cancel()
+    await both.romeo.close()
+    assert await both.node.stop() == 0
+    sending[both.juliet].cancel()
+    assert both.juliet.numbers == list(range(1 + sent[both.romeo]))
+
+    def back() -> list[int]:
+        return [int(got.attributes["id"][1:]) for got in both.juliet.others if got.kind == "error"]
+
+    await both.juliet.until(
+        lambda: len(back()) + both.romeo.arrived >= 1 + sent[both.juliet], limit_s=30
+    )
+    assert sorted(back() + both.romeo.numbers) == list(range(1 + sent[both.juliet]))

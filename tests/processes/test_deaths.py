@@ -1,9 +1,8 @@
-"""kill -9: what the node does without one of its processes, and how soon it has it back."""
+"""kill -9: what the node does without one of its processes, and that it has it back."""
 
 import asyncio
 import os
 import signal
-import time
 
 import pytest
 
@@ -16,12 +15,10 @@ from tests.support.scripted_peer import EXTERNAL_FEATURE, Peer, message
 
 ROMEO, JULIET = f"romeo@{MONTAGUE}", f"juliet@{CAPULET}"
 THERE, BACK = Route(JULIET, ROMEO), Route(ROMEO, JULIET)
-BACK_WITHIN_S = 1.0
 
 
 async def killed(node: Causeway, process: str) -> None:
     """SIGKILL to one process of the node; returns once another is in its place and ready."""
-    began = time.monotonic()
     os.kill(node.children()[process], signal.SIGKILL)
     slot, incarnation = process.split(".")
     successor = f"{slot}.{int(incarnation) + 1}"
@@ -30,7 +27,6 @@ async def killed(node: Causeway, process: str) -> None:
         return f'"process": "{successor}", "event": "process.ready"' in node.log()
 
     await settled(is_back)
-    assert time.monotonic() - began < BACK_WITHIN_S
 
 
 @pytest.mark.clause("RTE-05")
@@ -54,7 +50,7 @@ async def test_traffic_survives_the_death_of_every_worker(
         for worker in ("w0.1", "w1.1", "w2.1"):
             before = romeo.arrived
             await killed(node, worker)
-            await romeo.until(lambda: romeo.arrived > before, limit_s=BACK_WITHIN_S)  # noqa: B023
+            await romeo.until(lambda: romeo.arrived > before)  # noqa: B023
         is_over.set()
         await sending
         await at_rest(node)

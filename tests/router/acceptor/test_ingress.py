@@ -233,9 +233,9 @@ def test_what_comes_back_from_a_dead_stream_is_sent_again_or_doubted(
 def test_the_death_of_an_egress_acceptor_is_a_return(books: Books, stream: Any) -> None:
     data = books.run(stream, stanza())
     books.ingress.progress(EGRESS, Progress(data.lane, 1, 9, took=1, done=0, level="tcp"))
-    books.ingress.acceptor_gone("a2.1")
+    books.ingress.acceptor_gone("a2.1", range(SHARDS))
     assert books.in_flight() == 1
-    books.ingress.acceptor_gone(EGRESS)
+    books.ingress.acceptor_gone(EGRESS, range(SHARDS))
     assert (books.outcomes("bounced"), books.in_flight()) == (1, 0)
     books.check()
 
@@ -350,7 +350,7 @@ def test_whatever_is_reported_in_whatever_order_the_books_balance(steps: list[An
             gone.add(stream.number)
             books.ingress.stream_gone(stream)
         elif what == "acceptor gone":
-            books.ingress.acceptor_gone(EGRESS)
+            books.ingress.acceptor_gone(EGRESS, range(SHARDS))
         elif what == "replay":
             books.ingress.replay(range(SHARDS))
         elif books.sent.data():

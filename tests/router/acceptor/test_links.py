@@ -52,7 +52,7 @@ class Rig(Changing):
         self.heard: list[tuple[str, Frame]] = []
         self.announced: list[tuple[str, frozenset[int]]] = []
         self.replayed: list[frozenset[int]] = []
-        self.gone: list[str] = []
+        self.gone: list[tuple[str, frozenset[int]]] = []
         self.endpoint = f"ipc://{directory}/{OWN}.bus"
         self.links = Links(
             asyncio.get_running_loop(),
@@ -62,7 +62,7 @@ class Rig(Changing):
             on_frame=self._on_frame,
             announce=self._announce,
             replay=self._replay,
-            gone=self.gone.append,
+            gone=lambda acceptor, shards: self.gone.append((acceptor, shards)),
         )
 
     def _on_frame(self, source: str, frame: Frame) -> None:
@@ -308,6 +308,21 @@ async def test_other_acceptors_come_and_go(rig: Rig, context: zmq.Context, direc
     bound.send(OWN, [b"nothing is expected here"])
     await eventually(lambda: rig.links.bad_frames == 1)
     rig.links.membership(membership(3, "w0.1", acceptors=((OWN, rig.endpoint),)))
-    assert rig.gone == ["a1.1"]
     rig.links.to_acceptor("a1.1", Ended(3))
     bound.close()
+
+
+async def test_a_dead_acceptor_is_reported_when_the_worker_knows_of_it(
+    rig: Rig, new_worker: MakeWorker, directory: Path
+) -> None:
+    """A worker told before would route what is sent again to streams that are no more."""
+    other = ("a1.1", f"ipc://{directory}/a1.1.bus")
+    worker = new_worker("w0.1")
+    rig.links.membership(membership(1, "w0.1", acceptors=((OWN, rig.endpoint), other)))
+    worker.send(Joined(1))
+    await eventually(lambda: rig.announced)
+    rig.links.membership(membership(2, "w0.1", acceptors=((OWN, rig.endpoint),)))
+    assert rig.gone == []
+    worker.send(Joined(2))
+    await eventually(lambda: rig.gone)
+    assert rig.gone == [("a1.1", ALL)]
