@@ -102,18 +102,15 @@ class Daemon:
             raise
 
     def terminate(self) -> None:
-        """SIGTERM, without waiting for what it leads to; `stop` waits."""
+        """SIGTERM, without waiting for what it leads to; `ended` waits."""
         self._started().terminate()
 
-    async def stop(self) -> int:
-        """End the process by SIGTERM and return its exit code; one that is gone is left alone.
+    async def ended(self) -> int:
+        """Wait for the end that something else brings about; the exit code.
 
-        Raises `DaemonError` when SIGKILL was needed, `stop_timeout_s` later.
+        Raises `DaemonError` after SIGKILL, when it took more than `stop_timeout_s`.
         """
         process = self._started()
-        if process.returncode is not None:
-            return process.returncode
-        process.terminate()
         try:
             async with asyncio.timeout(self.stop_timeout_s):
                 return await process.wait()
@@ -121,6 +118,16 @@ class Daemon:
             process.kill()
             await process.wait()
             raise self._error(f"still alive {self.stop_timeout_s} s after SIGTERM") from None
+
+    async def stop(self) -> int:
+        """End the process by SIGTERM and return its exit code; one that is gone is left alone.
+
+        Raises `DaemonError` as `ended` does.
+        """
+        process = self._started()
+        if process.returncode is None:
+            process.terminate()
+        return await self.ended()
 
     async def __aenter__(self) -> Self:
         await self.start()

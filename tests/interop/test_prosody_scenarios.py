@@ -183,7 +183,7 @@ async def test_sigterm_under_load_loses_nothing(federate: Federate, dialled_by: 
     await both.romeo.until_closing()
     sending[both.romeo].cancel()
     await both.romeo.close()
-    assert await both.node.stop() == 0
+    assert await both.node.ended() == 0
     sending[both.juliet].cancel()
     assert both.juliet.numbers == list(range(1 + sent[both.romeo]))
 

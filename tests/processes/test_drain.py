@@ -98,7 +98,7 @@ async def test_under_load_all_that_was_accepted_arrives(
         romeo_sends.cancel()
         await romeo.close()
         await rest
-        assert await node.stop() == 0
+        assert await node.ended() == 0
     assert record.send(there) > 500
     assert record.send(back) > 500
     assert faults(record) == {"lost": 2}, record.findings()  # the two numbers just drawn
@@ -123,7 +123,7 @@ async def test_peers_in_the_middle_of_their_handshakes(
         await wire.send(late + END)
     for wire in (silent, plain, proceeding, secured, restarting):
         assert await wire.ended() == ""
-    assert await node.stop() == 0
+    assert await node.ended() == 0
 
 
 async def test_dials_in_the_middle_of_their_handshakes(
@@ -167,4 +167,4 @@ async def test_dials_in_the_middle_of_their_handshakes(
             await wire.send(late + END)
         for wire in (silent, plain, proceeding, secured, restarting):
             await wire.ended()
-        assert await node.stop() == 0
+        assert await node.ended() == 0

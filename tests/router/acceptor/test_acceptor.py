@@ -34,6 +34,7 @@ from router.wire.frames import (
     Frame,
     Granted,
     Joined,
+    Progress,
     Reject,
     Retire,
     Revoked,
@@ -396,6 +397,28 @@ async def test_a_stream_that_begins_to_close_is_revoked_at_once(node: Node, capu
     other.close()
 
 
+@pytest.mark.clause("BIDI-23")
+async def test_a_lane_whose_stream_has_closed_is_routed_anew_from_where_it_got_to(
+    node: Node, capulet: Peer
+) -> None:
+    component = await Component.attached(node)
+    wire = await capulet.authenticated(node.s2s_port)
+    granted = await node.worker.hears(Granted)
+    await component.wire.send(message(MONTAGUE, CAPULET, 1))
+    node.worker.send(forward(OWN, await node.worker.hears(Data), granted.stream))
+    await wire.until("</message>")
+    (stream,) = [each for each in node.acceptor.connections() if each.leg == "s2s"]
+    stream.close()
+    await component.wire.send(message(MONTAGUE, CAPULET, 2))
+    node.worker.send(forward(OWN, await node.worker.hears(Data), granted.stream))
+    await wire.send(END)
+    again = await node.worker.hears(Data)
+    assert (again.first, again.epoch) == (2, 2)
+    assert "id='2'" not in await wire.ended()
+    assert node.counts("causeway_stanza_outcomes_total", "handed") == 1
+    assert node.counts("causeway_stanzas_in_flight") == 1
+
+
 async def test_a_stream_that_breaks_off_is_revoked_and_counted_as_lost(
     node: Node, capulet: Peer
 ) -> None:
@@ -447,6 +470,18 @@ async def test_a_new_owner_hears_of_everything_before_the_stanzas(
     other.close()
 
 
+async def test_a_key_whose_stream_is_gone_is_asked_no_more(node: Node, tybalt: Peer) -> None:
+    wire = await tybalt.secured(node.s2s_port)
+    await wire.send(f"<db:result from='{TYBALT}' to='{MONTAGUE}'>key</db:result>")
+    await node.worker.hears(Verify)
+    await wire.close()
+    await eventually(lambda: not node.acceptor.connections())
+    other = node.new_worker("w1.1")
+    await node.owned_by(other)
+    assert node.announced_to(other) == []
+    other.close()
+
+
 async def test_what_was_taken_is_not_replayed_and_names_its_stream(
     node: Node, capulet: Peer
 ) -> None:
@@ -464,6 +499,72 @@ async def test_what_was_taken_is_not_replayed_and_names_its_stream(
     data = await other.hears(Data)
     assert (data.first, data.egress) == (2, StreamId(OWN, granted.stream))
     other.close()
+
+
+# --- other acceptors ---
+
+
+class Other:
+    """Another acceptor on the bus: what it is told, and what it says."""
+
+    name = "a1.1"
+
+    def __init__(self, node: Node, directory: Path) -> None:
+        self.told: list[Frame] = []
+        self.endpoint = f"ipc://{directory}/{self.name}.bus"
+        self._bound = RouterSocket(
+            node.loop, node.context, self.endpoint, lambda _, parts: self.told.append(decode(parts))
+        )
+        self._link = Worker(node.context, node.endpoint, self.name)
+        self.send = self._link.send
+
+    def close(self) -> None:
+        self._bound.close()
+        self._link.close()
+
+
+@pytest.fixture
+async def other(node: Node, directory: Path) -> AsyncIterator[Other]:
+    other = Other(node, directory)
+    node.others = ((other.name, other.endpoint),)
+    await node.owned_by(node.worker)
+    yield other
+    other.close()
+
+
+async def test_what_an_acceptor_took_is_in_doubt_when_it_dies(node: Node, other: Other) -> None:
+    component = await Component.attached(node)
+    await component.wire.send(message(MONTAGUE, CAPULET, 1))
+    data = await node.worker.hears(Data)
+    await component.wire.send(message(MONTAGUE, CAPULET, 2))
+    await node.worker.hears(Data)
+    other.send(Progress(data.lane, 1, 5, took=1, done=0, level="tcp"))
+    node.worker.send(Dial(OUTWARD))
+    await node.worker.hears(Dialling)
+    node.others = ()
+    await node.owned_by(node.worker)
+    bounce = await node.worker.hears(Data, pair=INWARD)
+    assert b"<remote-server-timeout " in bounce.octets
+    again = await node.worker.hears(Data)
+    assert (again.first, again.epoch, again.egress) == (2, 2, None)
+    assert node.counts("causeway_stanza_outcomes_total", "bounced") == 1
+
+
+async def test_runs_of_another_acceptor_are_reported_to_it_until_it_dies(
+    node: Node, other: Other, capulet: Peer
+) -> None:
+    wire = await capulet.authenticated(node.s2s_port)
+    granted = await node.worker.hears(Granted)
+    octets = message(MONTAGUE, CAPULET, 1).encode()
+    data = Data(5, 1, 1, Counts(1, 0, 0), OUTWARD, node.version, None, octets)
+    node.worker.send(forward(other.name, data, granted.stream))
+    await wire.until("</message>")
+    await eventually(lambda: Progress(5, 1, granted.stream, 1, 1, "tcp") in other.told)
+    (stream,) = node.acceptor.connections()
+    assert stream.outlet.decline(forward(other.name, data, stream.number)) is None
+    node.others = ()
+    await node.owned_by(node.worker)
+    assert stream.outlet.decline(forward(other.name, data, stream.number)) is not None
 
 
 # --- proofs ---
@@ -486,6 +587,33 @@ async def test_a_key_is_verified_through_the_shard_and_then_grants(
     assert granted == Granted(granted.stream, DomainPair(MONTAGUE, TYBALT), False, "dialback")
     assert node.counts("causeway_s2s_authenticated_total", "in", "dialback") == 1
     assert node.counts("causeway_s2s_authenticated_total") == 1
+
+
+@pytest.mark.clause("STR-03")
+async def test_a_header_that_names_nobody_is_for_whom_sni_named(node: Node, capulet: Peer) -> None:
+    wire = await capulet.dial(node.s2s_port)
+    await wire.send(header(CAPULET, VERONA))
+    await wire.until("</stream:features>")
+    await wire.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    await wire.until("<proceed")
+    await wire.until(">")
+    await wire.start_tls(capulet.client_context(), MONTAGUE)
+    await wire.send(header(CAPULET, None))
+    await wire.until("<stream:stream")
+    assert MONTAGUE in await wire.until(">")
+
+
+async def test_a_stream_that_closes_is_no_answer_to_a_dial(node: Node, capulet: Peer) -> None:
+    node.worker.send(Dial(OUTWARD))
+    await capulet.admit(await capulet.greet(EXTERNAL_FEATURE))
+    first = await node.worker.hears(Granted)
+    await node.worker.hears(Dialling)
+    (stream,) = node.acceptor.connections()
+    stream.close()
+    node.worker.send(Dial(OUTWARD))
+    await node.worker.hears(Dialling)
+    await capulet.admit(await capulet.greet(EXTERNAL_FEATURE))
+    assert (await node.worker.hears(Granted)).stream != first.stream
 
 
 async def test_a_dial_ends_in_a_grant(node: Node, capulet: Peer) -> None:
@@ -531,23 +659,15 @@ async def test_a_dial_that_is_refused_is_told_of(node: Node, capulet: Peer) -> N
 
 
 async def test_a_key_of_another_acceptors_stream_is_verified_here(
-    node: Node, capulet: Peer, directory: Path
+    node: Node, other: Other, capulet: Peer
 ) -> None:
-    answers: list[Frame] = []
-    endpoint = f"ipc://{directory}/a1.1.bus"
-    other = RouterSocket(
-        node.loop, node.context, endpoint, lambda _, parts: answers.append(decode(parts))
-    )
-    node.others = (("a1.1", endpoint),)
-    await node.owned_by(node.worker)
-    node.worker.send(VerifyKey("a1.1", 77, INWARD, "s1", "key"))
+    node.worker.send(VerifyKey(other.name, 77, INWARD, "s1", "key"))
     wire = await capulet.greet(EXTERNAL_FEATURE)
     await capulet.admit(wire)
     await wire.until("</db:verify>")
     await wire.send(f"<db:verify from='{CAPULET}' to='{MONTAGUE}' id='s1' type='valid'/>")
-    await eventually(lambda: answers)
-    assert answers == [Verified(77, "valid")]
-    other.close()
+    await eventually(lambda: other.told)
+    assert other.told == [Verified(77, "valid")]
 
 
 async def test_a_failed_handshake_is_counted(node: Node) -> None:
