@@ -66,6 +66,11 @@ class Daemon:
         """Process id of the last start; `DaemonError` when there was none."""
         return self._started().pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended since."""
+        return self._process is not None and self._process.returncode is None
+
     def log(self) -> str:
         """All that the daemon has written since its last start."""
         if not self.log_path.exists():

@@ -60,7 +60,7 @@ async def node(
     await running.start()
     try:
         yield running
-        if not killed and running.run_dir.exists():
+        if not killed and running.is_running:
             await at_rest(running)
     finally:
         status = await running.stop()

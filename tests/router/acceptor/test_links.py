@@ -1,7 +1,7 @@
 """The acceptor on the real bus: who is told what, in which order, and who is not told at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -82,19 +82,6 @@ class Rig(Changing):
 
 
 MakeWorker = Callable[[str], Worker]
-
-
-@pytest.fixture
-def context() -> Iterator[zmq.Context]:
-    with zmq.Context(io_threads=1) as context:
-        yield context
-        context.destroy(linger=0)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    tmp_path.chmod(0o700)
-    return tmp_path
 
 
 @pytest.fixture

@@ -98,23 +98,17 @@ class Supervisor(Changing):
 
 
 @pytest.fixture
-async def supervisor(run_dir: Path) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(run_dir)
+async def supervisor(directory: Path) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(directory)
     await supervisor.start()
     yield supervisor
     await supervisor.close()
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path) -> Path:
-    tmp_path.chmod(0o700)
-    return tmp_path
-
-
-@pytest.fixture
-def config(run_dir: Path, issuer: Authority) -> Config:
+def config(directory: Path, issuer: Authority) -> Config:
     return Config(
-        processes=Processes(acceptors=1, workers=1, run_dir=run_dir),
+        processes=Processes(acceptors=1, workers=1, run_dir=directory),
         tls=Tls(certificates=issuer.directory, trust_anchors=str(issuer.anchors)),
         dialback=Dialback(secret="of the house of Montague"),
         dns=Dns(resolvers=(Address(HOST, 9),)),
@@ -245,9 +239,9 @@ async def test_without_its_supervisor_it_serves_on_then_closes_in_order(
 
 @pytest.mark.processes
 async def test_as_a_command_it_takes_sockets_ignores_sigint_and_drains_on_sigterm(
-    config: Config, supervisor: Supervisor, run_dir: Path
+    config: Config, supervisor: Supervisor, directory: Path
 ) -> None:
-    snapshot = run_dir / "config.json"
+    snapshot = directory / "config.json"
     write_snapshot(config, snapshot)
     listening = bound()
     os.set_inheritable(listening.fileno(), True)
