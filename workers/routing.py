@@ -323,12 +323,13 @@ class Routing:
 
         XEP-0220 §2.1.2; XEP-0288 §2.2: never a connection that the peer opened.
         """
-        routes = self._pairs.find(pair.inverse())
-        if routes is None:
-            return asking
+        routes = self._pairs.get(pair.inverse())
         if (ours := routes.initiated()) is not None:
             return ours.acceptor
-        return min(routes.dialling, default=asking)
+        acceptor = min(routes.dialling, default=asking)
+        # It opens one if it has none; stanzas that come before it says so must not dial as well.
+        routes.dialling.add(acceptor)
+        return acceptor
 
     # --- what leaves ---
 

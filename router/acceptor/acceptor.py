@@ -380,7 +380,8 @@ class Acceptor:
         return self.counters.snapshot()
 
     def close(self) -> None:
-        """Leave the bus; open connections are dropped."""
+        """Leave the bus; open connections are dropped, dials broken off."""
+        self._dialer.close()
         for connection in list(self._connections.values()):
             connection.abort()
         self._links.close()

@@ -250,6 +250,12 @@ class Dialer:
         """Open nothing more."""
         self._is_draining = True
 
+    def close(self) -> None:
+        """Break off the dials under way."""
+        self.drain()
+        for task in list(self._tasks):
+            task.cancel()
+
     # --- keys ---
 
     def _ask(self, dial: Dial, frame: VerifyKey) -> None:
@@ -264,12 +270,19 @@ class Dialer:
             dial.connection.act([])
 
     def _close_if_unused(self, dial: Dial) -> None:
-        if dial.for_stanzas or dial.connection is None:
+        connection = dial.connection
+        # A worker that knows of the stream sends stanzas on it without asking for a dial.
+        if (
+            dial.for_stanzas
+            or connection is None
+            or connection.stanzas_in
+            or connection.stanzas_out
+        ):
             return
         if dial.asked:
             self._loop.call_later(_VERIFY_IDLE_S, self._close_if_unused, dial)
         else:
-            dial.connection.close()
+            connection.close()
 
 
 def _failed(text: str, error_type: str = "wait") -> Outcome:

@@ -58,7 +58,8 @@ def message(sender: str, target: str, number: int | str) -> str:
 
 def stream_id(octets: str) -> str:
     """The id in the last stream header of this text."""
-    return re.findall(r"<stream:stream[^>]* id='([^']+)'", octets.replace('"', "'"))[-1]
+    found: list[str] = re.findall(r"<stream:stream[^>]* id='([^']+)'", octets.replace('"', "'"))
+    return found[-1]
 
 
 class Wire:

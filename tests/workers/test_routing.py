@@ -531,6 +531,17 @@ def test_a_key_waits_for_the_connection_that_is_being_opened(talk):
     assert talk.says(A, Verify(3, IN, "s1", "k1")) == [Send(B, VerifyKey(A, 3, IN, "s1", "k1"))]
 
 
+@pytest.mark.clause("BIDI-21")
+def test_stanzas_wait_for_the_connection_that_a_key_opens(talk):
+    asked = Verify(3, IN, "s1", "k1")
+    assert talk.says(A, asked) == [Send(A, VerifyKey(A, 3, IN, "s1", "k1"))]
+    data = run(1)
+    assert talk.says(B, data) == []
+    assert talk.says(A, Granted(4, OUT, initiated=True, mechanism="dialback")) == [
+        forwarded(B, data, StreamId(A, 4))
+    ]
+
+
 def test_a_key_waits_for_announcements():
     talk = newcomer()
     talk.says(A, Announced(2))

@@ -225,6 +225,23 @@ async def test_a_stream_that_stanzas_want_meanwhile_stays(
     assert "closing" not in caller.names()
 
 
+@pytest.mark.parametrize("direction", ["stanzas_in", "stanzas_out"])
+async def test_a_stream_that_carries_stanzas_stays_without_a_dial(
+    caller: Caller, capulet: Peer, monkeypatch: pytest.MonkeyPatch, direction: str
+) -> None:
+    monkeypatch.setattr(module, "_VERIFY_IDLE_S", 0.01)
+    looked = watch(caller, monkeypatch)
+    caller.targets(capulet.port)
+    caller.dialer.verify(ask())
+    wire = await greet(capulet)
+    await wire.until("</db:verify>")
+    await wire.send(verified("valid") + result("valid"))
+    await caller.authorised()
+    setattr(caller.connections[0], direction, 1)
+    await eventually(lambda: looked)
+    assert "closing" not in caller.names()
+
+
 def watch(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Note each look at whether a stream is of use."""
     looked: list[Any] = []
