@@ -201,6 +201,10 @@ class Component:
         async with asyncio.timeout(PATIENCE_S):
             await self.ended.wait()
 
+    def abort(self) -> None:
+        """Reset the connection."""
+        self._writer.transport.abort()
+
     async def close(self) -> None:
         """End the stream, or what there is of it, and wait for the node to do the same."""
         if self._reading is not None:
@@ -222,6 +226,9 @@ async def attached(
     await component.attach(port, secret)
     try:
         yield component
+    except BaseException:
+        component.abort()  # whatever is wrong, the node may not be able to close in order
+        raise
     finally:
         await component.close()
 
