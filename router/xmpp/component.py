@@ -98,6 +98,11 @@ class ComponentStream(XmlStream):
         self._move(Input.AUTH)
         self.emit(AttachRequested(self.domain))
 
+    def _received_fault(self, error: StreamError) -> None:
+        if error.condition == "unsupported-stanza-type" and not self._hears_stanzas():
+            error = StreamError("not-authorized", "handshake expected")  # CMP-03
+        super()._received_fault(error)
+
     def _hears_stanzas(self) -> bool:
         return self.mechanism != ""
 

@@ -49,9 +49,9 @@ async def test_a_run_that_was_cut_short_is_an_error() -> None:
 async def test_a_small_node_carries_each_mode(mode: str) -> None:
     said: list[str] = []
     (result,) = await throughput.measure(
-        stanzas=2001, modes=(mode,), rounds=1, workers=1, acceptors=1, say=said.append
+        stanzas=20_001, modes=(mode,), rounds=1, workers=1, acceptors=1, say=said.append
     )
-    moved = {"out": 2001, "echo": 4002, "in-8": 2000}[mode]
+    moved = {"out": 20_001, "echo": 40_002, "in-8": 20_000}[mode]
     assert (result.mode, result.stanzas, result.bytes_each) == (mode, moved, STANZA_BYTES)
     assert set(result.cpu_us_by_process) >= {"supervisor", "a0.1", "w0.1"}
     assert result.cpu_us == pytest.approx(sum(result.cpu_us_by_process.values()))

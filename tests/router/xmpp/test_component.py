@@ -95,6 +95,7 @@ def test_a_wrong_handshake(given: str) -> None:
         "<message/>",
         f"<iq from='a@{MONTAGUE}' to='{CAPULET}'/>",
         "<x xmlns='urn:example'/>",
+        "<foo/>",
     ],
 )
 @pytest.mark.parametrize("asked", [False, True])
