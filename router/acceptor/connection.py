@@ -166,10 +166,13 @@ class Connection:
         if self._layer is None:
             return
         self.poll_acknowledged()
-        if self.outlet.is_unacknowledged() and self._loop.time() < deadline:
+        is_waiting = self.outlet.is_unacknowledged() or self._layer.buffered() > 0
+        if not is_waiting:
+            self._layer.close()
+        elif self._loop.time() < deadline:
             self._loop.call_later(0.005, self._close_when_acknowledged, deadline)
         else:
-            self._layer.close()
+            self._layer.abort()  # it does not read: a close would wait for it without end
 
     def refused(self) -> None:
         """The connection was not admitted: it never begins."""
