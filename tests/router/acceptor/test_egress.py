@@ -180,3 +180,13 @@ async def test_a_lane_that_has_ended_is_forgotten_by_every_stream(rig: Rig) -> N
         rig.stream.abort()
         await rig.hears(("a0.1", Returned(6, 1, 2, 1)))
         assert len(rig.told) == 1
+
+
+async def test_a_closed_stream_whose_peer_reads_nothing_is_dropped_and_its_run_returned(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.acceptor.connection._ACKED_WAIT_S", 0.05)
+    async with over_tcp(rig.stream, SMALL_WINDOW_BYTES):
+        rig.egress.forward(rig.stream, forward(1, LARGE * 16))
+        rig.stream.act(rig.stream.core.fail("reset", "enough"))
+        await rig.hears(("a0.1", Returned(5, 1, 1, 1)))
