@@ -5,23 +5,21 @@
 """
 
 import asyncio
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 
 import structlog
 import zmq
-from OpenSSL import SSL
 
 from router.acceptor.admission import Admission
-from router.acceptor.certificates import CertificateStore
 from router.acceptor.connection import Connection
 from router.acceptor.dialer import Dialer
-from router.acceptor.dns import Resolver, Target
+from router.acceptor.dns import Resolver
 from router.acceptor.egress import Egress
 from router.acceptor.ingress import Ingress
 from router.acceptor.links import Links
-from router.acceptor.policies import stream_policy
+from router.acceptor.openings import Openings
+from router.acceptor.streams import names
 from router.acceptor.tls import TlsSession
 from router.acceptor.verdict import Verifier
 from router.acceptor.verification import Verifications
@@ -36,20 +34,12 @@ from router.xmpp import events
 from router.xmpp.certificate import Evidence
 from router.xmpp.component import ComponentStream
 from router.xmpp.events import Event
-from router.xmpp.initiating import InitiatingStream
-from router.xmpp.pair import DomainPair
 from router.xmpp.receiving import ReceivingStream
 from router.xmpp.s2s import ServerStream
 
 log = structlog.get_logger()
 
 _AUTH = ("none", "external", "dialback")
-_STREAM_ID_BYTES = 16
-
-
-def new_stream_id() -> str:
-    """A stream id no stranger can guess (RFC 6120 §4.7.3)."""
-    return secrets.token_hex(_STREAM_ID_BYTES)
 
 
 class Acceptor:
@@ -69,16 +59,9 @@ class Acceptor:
             config.limits.unauthenticated_per_address, config.limits.unauthenticated_connections
         )
         self._loop = loop
-        self._policy = stream_policy(config)
-        self._certificates = CertificateStore(config.tls.certificates, config.hosted)
+        self.openings = Openings(self, loop, config)
+        self._connections = self.openings.open
         self._verifier = Verifier(config.tls.trust_anchors)
-        self._component_secrets = {
-            name: domain.secret
-            for name, domain in config.domains.items()
-            if domain.attach == "component"
-        }
-        self._connections: dict[int, Connection] = {}
-        self._next_number = 1
         self._attached: dict[str, Connection] = {}
         self._links = Links(
             loop,
@@ -104,80 +87,10 @@ class Acceptor:
             loop,
             config,
             resolver,
-            new_connection=self._outbound,
+            new_connection=self.openings.outbound,
             to_shard=to_shard,
             to_acceptor=to_acceptor,
         )
-
-    # --- connections come ---
-
-    def inbound(self, *, direct_tls: bool) -> Connection:
-        """A connection a remote server opened."""
-        core = ReceivingStream(
-            self._policy, new_stream_id, self._loop.time(), direct_tls=direct_tls
-        )
-        return self._connection(
-            core,
-            "in",
-            "s2s",
-            lambda: (
-                self._certificates.direct_context()
-                if direct_tls
-                else self._certificates.starttls_context(core.local)
-            ),
-            direct_tls=direct_tls,
-        )
-
-    def component(self) -> Connection:
-        """A connection a component opened."""
-        core = ComponentStream(
-            self._policy, new_stream_id, self._component_secrets, self._loop.time()
-        )
-        return self._connection(core, "in", "component", None)
-
-    def _outbound(self, pair: DomainPair, target: Target) -> Connection:
-        direct = target.tls == "direct"
-        core = InitiatingStream(
-            self._policy,
-            new_stream_id,
-            pair,
-            self._loop.time(),
-            direct_tls=direct,
-            has_certificate=self._certificates.has_certificate(pair.sender),
-        )
-        return self._connection(
-            core,
-            "out",
-            "s2s",
-            lambda: self._certificates.client_context(pair.sender, direct_tls=direct),
-            server_name=pair.target,
-            direct_tls=direct,
-        )
-
-    def _connection(
-        self,
-        core: ServerStream | ComponentStream,
-        direction: str,
-        leg: str,
-        tls_context: Callable[[], SSL.Context] | None,
-        *,
-        server_name: str | None = None,
-        direct_tls: bool = False,
-    ) -> Connection:
-        number, self._next_number = self._next_number, self._next_number + 1
-        connection = Connection(
-            self,
-            self._loop,
-            core,
-            number=number,
-            direction=direction,
-            leg=leg,
-            tls_context=tls_context,
-            server_name=server_name,
-            direct_tls=direct_tls,
-        )
-        self._connections[number] = connection
-        return connection
 
     # --- what connections report (connection.Hub) ---
 
@@ -204,7 +117,7 @@ class Acceptor:
         elif isinstance(event, events.StreamClosed):
             self._closed(connection, event)
         elif isinstance(event, events.Ignored):
-            log.info("stream.ignored", **_names(connection), what=event.what)
+            log.info("stream.ignored", **names(connection), what=event.what)
 
     def _authorised(self, connection: Connection, event: events.PairAuthorised) -> None:
         core = connection.core
@@ -220,7 +133,7 @@ class Acceptor:
             self.counters.add(
                 "causeway_s2s_authenticated_total", connection.direction, event.mechanism
             )
-            log.info("s2s.authorised", **_names(connection), pair=str(event.pair))
+            log.info("s2s.authorised", **names(connection), pair=str(event.pair))
         if event.may_send:
             self._links.to_shard(
                 shard_of(*event.pair),
@@ -244,7 +157,7 @@ class Acceptor:
     def _closed(self, connection: Connection, event: events.StreamClosed) -> None:
         log.info(
             "stream.closed",
-            **_names(connection),
+            **names(connection),
             condition=event.condition,
             by_peer=event.by_peer,
             text=event.text,
@@ -268,7 +181,7 @@ class Acceptor:
         result = "ok" if session is not None else "failed"
         self.counters.add("causeway_tls_handshakes_total", role, version, result)
         if session is None:
-            log.warning("tls.failed", **_names(connection), reason=reason)
+            log.warning("tls.failed", **names(connection), reason=reason)
         elif isinstance(connection.core, ReceivingStream):
             connection.core.server_name = session.server_name
 
@@ -385,14 +298,3 @@ class Acceptor:
         for connection in list(self._connections.values()):
             connection.abort()
         self._links.close()
-
-
-def _names(connection: Connection) -> dict[str, object]:
-    """What a log line says about a stream."""
-    core = connection.core
-    domains: dict[str, object] = {}
-    if isinstance(core, ComponentStream):
-        domains = {"domain": core.domain}
-    elif isinstance(core, ServerStream):
-        domains = {"local": core.local, "remote": core.remote}
-    return {"stream": connection.number, "direction": connection.direction, **domains}

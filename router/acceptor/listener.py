@@ -7,9 +7,9 @@ from typing import Final, Literal, cast
 
 import structlog
 
-from router.acceptor.acceptor import Acceptor
 from router.acceptor.admission import Admission
 from router.acceptor.connection import Connection
+from router.acceptor.openings import Openings
 
 log = structlog.get_logger()
 
@@ -38,17 +38,20 @@ class _Accepted(asyncio.Protocol):
 class Listener:
     """The listening sockets of one acceptor, by kind."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, acceptor: Acceptor) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, openings: Openings, admission: Admission
+    ) -> None:
         self._loop = loop
-        self._acceptor = acceptor
+        self._openings = openings
+        self._admission = admission
         self._servers: list[asyncio.AbstractServer] = []
 
     async def open(self, sockets: Mapping[Kind, list[socket.socket]]) -> None:
         """Accept on all of them."""
         makers: dict[Kind, Callable[[], Connection]] = {
-            "s2s": lambda: self._acceptor.inbound(direct_tls=False),
-            "s2s_direct_tls": lambda: self._acceptor.inbound(direct_tls=True),
-            "components": self._acceptor.component,
+            "s2s": lambda: self._openings.inbound(direct_tls=False),
+            "s2s_direct_tls": lambda: self._openings.inbound(direct_tls=True),
+            "components": self._openings.component,
         }
         for kind, bound in sockets.items():
             for each in bound:
@@ -56,7 +59,7 @@ class Listener:
 
     async def _serve(self, bound: socket.socket, make: Callable[[], Connection]) -> asyncio.Server:
         return await self._loop.create_server(
-            lambda: _Accepted(make, self._acceptor.admission), sock=bound, backlog=BACKLOG
+            lambda: _Accepted(make, self._admission), sock=bound, backlog=BACKLOG
         )
 
     def close(self) -> None:

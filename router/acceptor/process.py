@@ -58,7 +58,7 @@ class Process:
             self._context,
             Resolver(config.dns, loop.time, random.Random()),
         )
-        self._listener = Listener(loop, self._acceptor)
+        self._listener = Listener(loop, self._acceptor.openings, self._acceptor.admission)
         self._drainer = Drainer(loop, self._acceptor, self._listener)
         self._link: ControlLink | None = None
         self._end = asyncio.Event()

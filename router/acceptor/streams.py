@@ -1,4 +1,4 @@
-"""The rows of `causeway streams`: one for each open stream, plain values only."""
+"""A stream as people see it: its names in a log line, its row in `causeway streams`."""
 
 from collections.abc import Iterable
 
@@ -7,6 +7,17 @@ from router.xmpp.component import ComponentStream
 from router.xmpp.s2s import ServerStream
 from router.xmpp.states import Phase
 from router.xmpp.xmlstream import XmlStream
+
+
+def names(connection: Connection) -> dict[str, object]:
+    """What a log line says about a stream."""
+    core = connection.core
+    domains: dict[str, object] = {}
+    if isinstance(core, ComponentStream):
+        domains = {"domain": core.domain}
+    elif isinstance(core, ServerStream):
+        domains = {"local": core.local, "remote": core.remote}
+    return {"stream": connection.number, "direction": connection.direction, **domains}
 
 
 def rows(connections: Iterable[Connection], acceptor: str, now: float) -> list[dict[str, object]]:

@@ -51,7 +51,7 @@ class Node:
         self.endpoint = f"ipc://{directory}/{OWN}.bus"
         resolver = Resolver(config.dns, self.loop.time, random.Random(0))
         self.acceptor = Acceptor(self.loop, config, OWN, self.endpoint, context, resolver)
-        self.listener = Listener(self.loop, self.acceptor)
+        self.listener = Listener(self.loop, self.acceptor.openings, self.acceptor.admission)
         self.worker = self.new_worker("w0.1")
         self.version = 0
         self.others: tuple[tuple[str, str], ...] = ()

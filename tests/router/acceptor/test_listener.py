@@ -19,7 +19,7 @@ SETTINGS = policy(MONTAGUE, handshake_timeout_s=1e9)
 
 
 class Makes:
-    """As much of an acceptor as a listener sees: says what it was asked to make."""
+    """As much of the openings as a listener sees: says what it was asked to make."""
 
     def __init__(self, per_address: int = 10) -> None:
         self.admission = Admission(per_address, 100)
@@ -48,7 +48,7 @@ class Opened(SimpleNamespace):
 @pytest.fixture
 async def opened() -> AsyncIterator[Opened]:
     makes = Makes(per_address=2)
-    listener = Listener(asyncio.get_running_loop(), makes)  # type: ignore[arg-type]
+    listener = Listener(asyncio.get_running_loop(), makes, makes.admission)  # type: ignore[arg-type]
     sockets: dict[Kind, list[socket.socket]] = {kind: [bound()] for kind in KINDS}
     ports = {kind: each.getsockname()[1] for kind, (each,) in sockets.items()}
     await listener.open(sockets)

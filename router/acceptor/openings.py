@@ -1,0 +1,110 @@
+"""Every connection an acceptor may have: its core, its certificate, its number.
+
+Knows what differs between a peer that calls, a component, and a server that we call; what comes
+of them is the acceptor's. Called by the listener and by the dialer.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+from OpenSSL import SSL
+
+from router.acceptor.certificates import CertificateStore
+from router.acceptor.connection import Connection, Hub
+from router.acceptor.dns import Target
+from router.acceptor.policies import stream_policy
+from router.config import Config
+from router.xmpp.component import ComponentStream
+from router.xmpp.initiating import InitiatingStream
+from router.xmpp.pair import DomainPair
+from router.xmpp.receiving import ReceivingStream
+from router.xmpp.s2s import ServerStream
+
+_STREAM_ID_BYTES = 16
+
+
+def new_stream_id() -> str:
+    """A stream id no stranger can guess (RFC 6120 §4.7.3)."""
+    return secrets.token_hex(_STREAM_ID_BYTES)
+
+
+class Openings:
+    """Makes connections and keeps those that are open, by number."""
+
+    def __init__(self, hub: Hub, loop: asyncio.AbstractEventLoop, config: Config) -> None:
+        self._hub = hub
+        self._loop = loop
+        self._policy = stream_policy(config)
+        self._certificates = CertificateStore(config.tls.certificates, config.hosted)
+        self._component_secrets = {
+            name: domain.secret
+            for name, domain in config.domains.items()
+            if domain.attach == "component"
+        }
+        self._next_number = 1
+        self.open: dict[int, Connection] = {}
+
+    def inbound(self, *, direct_tls: bool) -> Connection:
+        """A connection a remote server opened."""
+        core = ReceivingStream(
+            self._policy, new_stream_id, self._loop.time(), direct_tls=direct_tls
+        )
+
+        def context() -> SSL.Context:
+            if direct_tls:
+                return self._certificates.direct_context()
+            return self._certificates.starttls_context(core.local)
+
+        return self._connection(core, "in", "s2s", context, direct_tls=direct_tls)
+
+    def component(self) -> Connection:
+        """A connection a component opened."""
+        core = ComponentStream(
+            self._policy, new_stream_id, self._component_secrets, self._loop.time()
+        )
+        return self._connection(core, "in", "component", None)
+
+    def outbound(self, pair: DomainPair, target: Target) -> Connection:
+        """A connection we are about to open to `target`, for `pair`."""
+        direct = target.tls == "direct"
+        core = InitiatingStream(
+            self._policy,
+            new_stream_id,
+            pair,
+            self._loop.time(),
+            direct_tls=direct,
+            has_certificate=self._certificates.has_certificate(pair.sender),
+        )
+        return self._connection(
+            core,
+            "out",
+            "s2s",
+            lambda: self._certificates.client_context(pair.sender, direct_tls=direct),
+            server_name=pair.target,
+            direct_tls=direct,
+        )
+
+    def _connection(
+        self,
+        core: ServerStream | ComponentStream,
+        direction: str,
+        leg: str,
+        tls_context: Callable[[], SSL.Context] | None,
+        *,
+        server_name: str | None = None,
+        direct_tls: bool = False,
+    ) -> Connection:
+        number, self._next_number = self._next_number, self._next_number + 1
+        connection = self.open[number] = Connection(
+            self._hub,
+            self._loop,
+            core,
+            number=number,
+            direction=direction,
+            leg=leg,
+            tls_context=tls_context,
+            server_name=server_name,
+            direct_tls=direct_tls,
+        )
+        return connection
