@@ -102,7 +102,7 @@ def _lanes(octets: bytes, stanzas: int) -> Callable[[], None]:
     owner, outlet = Owner([1] * SHARDS), Outlet(1, "tcp")
     lane = owner.open(PAIR, 1)
     counts = Counts(stanzas, 0, 0)
-    grants = Grants(receive={PAIR})
+    grants = Grants(receive={PAIR: "external"})
 
     def work() -> None:
         grants.check_received(PAIR)

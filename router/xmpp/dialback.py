@@ -125,10 +125,9 @@ class Dialback:
         elif kind in ("invalid", "error"):
             del self._results[asked]
             condition = "internal-server-error" if kind == "invalid" else "remote-server-timeout"
-            text = f"dialback answered {kind}"
-            if kind == "error":
-                text += f": {_condition(element)}"
-            self._host.emit(PairRefused(asked, StanzaError.of(condition, text)))
+            answer = kind if kind == "invalid" else _condition(element)
+            error = StanzaError.of(condition, f"dialback answered {answer}")
+            self._host.emit(PairRefused(asked, error, answer))
             if kind == "invalid":
                 self._host.end_orderly()  # DBK-20: the peer is about to end it, send nothing more
         else:

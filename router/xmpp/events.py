@@ -34,10 +34,15 @@ class PairAuthorised(Event):
 
 @dataclass(frozen=True, slots=True)
 class PairRefused(Event):
-    """The peer refused our dialback key for `pair`; bounce what waits for it with `error`."""
+    """We have not proved `pair` to the peer; bounce what waits for it with `error`.
+
+    `answer` is the peer's word on our dialback key: "invalid", or the condition of its error; ""
+    when it gave none.
+    """
 
     pair: DomainPair
     error: StanzaError
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

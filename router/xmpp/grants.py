@@ -1,4 +1,4 @@
-"""Who may send what on one stream: sets of domain pairs, one for each direction.
+"""Who may send what on one stream: domain pairs, for each direction, and what proved each.
 
 Authority is a set of (pair, direction) per stream; a grant never widens by itself (RFC 6120
 §8.1.1.2, XEP-0220 §2.6, XEP-0288 §2.2). Only the stream cores add to it, after a proof.
@@ -12,10 +12,13 @@ from router.xmpp.pair import DomainPair
 
 @dataclass(slots=True)
 class Grants:
-    """The pairs a peer may send to us, and those we may send to it, on one stream."""
+    """The pairs a peer may send to us, and those we may send to it, on one stream.
 
-    receive: set[DomainPair] = field(default_factory=set)
-    send: set[DomainPair] = field(default_factory=set)
+    Each with its prooftype (RFC 7712 §4): "external" or "dialback".
+    """
+
+    receive: dict[DomainPair, str] = field(default_factory=dict)
+    send: dict[DomainPair, str] = field(default_factory=dict)
 
     def proved(self) -> bool:
         """Whether the stream may carry anything at all."""

@@ -1,6 +1,7 @@
 """The initiating server's side of a stream: we connected (RFC 6120, XEP-0178, 0220, 0288)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lxml import etree
 
@@ -26,11 +27,23 @@ _KNOWN_FEATURES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What the peer's features have offered so far; `errors`: it speaks dialback errors."""
+
+    external: bool = False
+    bidi: bool = False
+    dialback: bool = False
+    errors: bool = False
+
+
 class InitiatingStream(ServerStream):
     """One stream we open for `pair`: sender hosted here, target remote.
 
     `has_certificate`: TLS presents a certificate for the sender, so EXTERNAL may be used. Begin
     with `open()`. Ends in `PairAuthorised`, or in `PairRefused` or `StreamClosed` before it.
+    `offers`, and `external`, what became of our EXTERNAL ("", "asked", "refused", "accepted"), tell
+    why.
     """
 
     TABLE = INITIATING
@@ -53,6 +66,8 @@ class InitiatingStream(ServerStream):
         self._rule = policy.rule(pair.target)
         self._has_certificate = has_certificate
         self._wants_bidi = wants_bidi and self._rule.bidi
+        self.offers = Offers()
+        self.external = ""
         self._peer_knows_dialback = False
         self._waiting_verifications: list[tuple[DomainPair, str, str]] = []
 
@@ -131,9 +146,11 @@ class InitiatingStream(ServerStream):
     def _negotiate(self, features: etree._Element | None) -> None:
         """Take the next step the features allow (RFC 6120 §4.3.2)."""
         offered = {child.tag for child in features} if features is not None else set()
-        self._peer_knows_dialback |= DIALBACK_FEATURE_TAG in offered
+        self.offers = _offers(features, self.offers)
+        self._peer_knows_dialback |= self.offers.dialback
         if self.phase is Phase.OPEN:
-            self._accepted("external")
+            self.external = "accepted"
+            self._accepted(self._pair, "external")
         elif self.phase is Phase.PLAIN and (self._needs_tls() or _STARTTLS_TAG in offered):
             # TLS-08: asked for even when not offered, in case somebody took the offer out.
             self._move(Input.STARTTLS)
@@ -142,7 +159,8 @@ class InitiatingStream(ServerStream):
             if self._trusts_bidi() and not offered.isdisjoint(bidi.FEATURE_TAGS):
                 self.is_bidi = True
                 self.write(writer.BIDI)
-            self._prove(_offers_external(features), _required_unknown(features))
+            external_offered = features is not None and _has_external(features)
+            self._prove(external_offered, _required_unknown(features))
 
     def _needs_tls(self) -> bool:
         return self.policy.tls_required or self._rule.require_certificate
@@ -157,6 +175,7 @@ class InitiatingStream(ServerStream):
         """Prove that we are the sender domain: by certificate if we can, else by dialback."""
         if external_offered and self._has_certificate and self.is_encrypted():
             self._move(Input.AUTH)
+            self.external = "asked"
             self.write(external.auth(self.local))
         elif self.policy.dialback and self._peer_knows_dialback and self.stream_id:
             self._dialback.send_key(self._pair, self._now)
@@ -184,12 +203,31 @@ class InitiatingStream(ServerStream):
             self.write(external.response(self.local))
         elif element.tag == external.FAILURE_TAG:
             self._move(Input.FAILURE)
+            self.external = "refused"
             self.emit(Ignored(f"EXTERNAL refused: {_first_child(element)}"))
             self._prove(external_offered=False)  # SAS-09
         else:
             self.emit(Ignored(f"unexpected element {element.tag!r}"))
 
     # --- authority ---
+
+    def may_ask_for(self, pair: DomainPair) -> bool:
+        """DBK-26, DBK-27: once proved, toward a peer that answers with errors, not with an end.
+
+        With bidi the peer may speak as the target afterwards, so a target that only a certificate
+        proves needs one here (BIDI-20). That it is the same server at all, the caller has found.
+        """
+        rule = self.policy.rule(pair.target)
+        return (
+            self.offers.errors
+            and self.policy.dialback
+            and bool(self.grants.send and self.stream_id)
+            and self.phase not in (Phase.CLOSING, Phase.CLOSED)
+            and pair not in self.grants.send
+            and not rule.deny
+            and (rule.bidi or not self.is_bidi)
+            and (not rule.require_certificate or self.evidence.proves(pair.target).valid)
+        )
 
     def accepts_keys(self) -> bool:
         """With bidi the peer may prove further pairs here (BIDI-15)."""
@@ -201,15 +239,14 @@ class InitiatingStream(ServerStream):
 
     def ours_accepted(self, pair: DomainPair) -> None:
         """The peer answered our key: valid."""
-        self._pair = pair
-        self._accepted("dialback")
+        self._accepted(pair, "dialback")
 
-    def _accepted(self, mechanism: str) -> None:
+    def _accepted(self, pair: DomainPair, mechanism: str) -> None:
         """Stanzas of our pair may leave; with bidi those of its inverse may come (BIDI-11)."""
-        self.mechanism = mechanism
+        self.mechanism = self.mechanism or mechanism
         self._proved()
-        self._may_send(self._pair, mechanism)
-        for inverse in bidi.acceptable((self._pair,), self.is_bidi):
+        self._may_send(pair, mechanism)
+        for inverse in bidi.acceptable((pair,), self.is_bidi):
             self._may_receive(inverse, mechanism)
         self._send_waiting_verifications()
 
@@ -232,9 +269,20 @@ class InitiatingStream(ServerStream):
             self._dialback.send_verify(pair, stream_id, key, self._now)
 
 
-def _offers_external(features: etree._Element | None) -> bool:
+def _offers(features: etree._Element | None, before: Offers) -> Offers:
+    """What was offered before, and what is offered now."""
     if features is None:
-        return False
+        return before
+    known = features.find(DIALBACK_FEATURE_TAG)
+    return Offers(
+        external=before.external or _has_external(features),
+        bidi=before.bidi or any(features.find(tag) is not None for tag in bidi.FEATURE_TAGS),
+        dialback=before.dialback or known is not None,
+        errors=before.errors or (known is not None and known.find("{*}errors") is not None),
+    )
+
+
+def _has_external(features: etree._Element) -> bool:
     path = f"{external.MECHANISMS_TAG}/{external.MECHANISM_TAG}"
     return any((found.text or "").strip() == "EXTERNAL" for found in features.iterfind(path))
 

@@ -206,6 +206,16 @@ class ReceivingStream(ServerStream):
 
     # --- authority ---
 
+    def may_ask_for(self, pair: DomainPair) -> bool:
+        """BIDI-14: toward a domain that the peer has proved here, once it asked for bidi."""
+        return (
+            self.is_bidi
+            and self.policy.dialback
+            and self.phase not in (Phase.CLOSING, Phase.CLOSED)
+            and pair not in self.grants.send
+            and any(pair.target == proved.sender for proved in self.grants.receive)
+        )
+
     def accepts_keys(self) -> bool:
         """The peer opened the stream to send on it: it may prove any pair (XEP-0220 §2.6)."""
         return True
@@ -227,5 +237,6 @@ class ReceivingStream(ServerStream):
             self._may_send(inverse, mechanism)
 
     def ours_accepted(self, pair: DomainPair) -> None:
-        """Never called: on a stream the peer opened we ask for no pair (BIDI-14 is off)."""
-        raise AssertionError(pair)
+        """The peer took a further domain of ours: both directions open (BIDI-14, BIDI-16)."""
+        self._may_send(pair, "dialback")
+        self._may_receive(pair.inverse(), "dialback")

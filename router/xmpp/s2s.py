@@ -9,7 +9,7 @@ from lxml import etree
 
 from router.xmpp import jid, names
 from router.xmpp.dialback import RESULT_TAG, VERIFY_TAG, Dialback, is_verify_answer
-from router.xmpp.errors import StreamError
+from router.xmpp.errors import MisuseError, StreamError
 from router.xmpp.events import Event, Ignored, PairAuthorised
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
@@ -38,6 +38,21 @@ class ServerStream(XmlStream):
             self._dialback.answer_key(pair, stream_id, verdict)
         return self._take_events()
 
+    def may_ask_for(self, pair: DomainPair) -> bool:
+        """Whether a further pair, sender hosted here, may be proved to the peer on this stream."""
+        raise NotImplementedError
+
+    def ask_for(self, pair: DomainPair, now: float) -> list[Event]:
+        """Prove a further pair by dialback: ends in `PairAuthorised` or `PairRefused`.
+
+        XEP-0220 §2.6, XEP-0288 §2.2. MisuseError unless `may_ask_for` it.
+        """
+        if not self.may_ask_for(pair):
+            raise MisuseError(f"{pair} may not be asked for on this stream")
+        self._now = now
+        self._dialback.send_key(pair, now)
+        return self._take_events()
+
     def accepts_keys(self) -> bool:
         """Whether the peer may prove pairs on this stream."""
         raise NotImplementedError
@@ -56,12 +71,12 @@ class ServerStream(XmlStream):
 
     def _may_receive(self, pair: DomainPair, mechanism: str) -> None:
         if pair not in self.grants.receive:
-            self.grants.receive.add(pair)
+            self.grants.receive[pair] = mechanism
             self.emit(PairAuthorised(pair, False, mechanism))
 
     def _may_send(self, pair: DomainPair, mechanism: str) -> None:
         if pair not in self.grants.send:
-            self.grants.send.add(pair)
+            self.grants.send[pair] = mechanism
             self.emit(PairAuthorised(pair, True, mechanism))
 
     def _received_dialback(self, element: etree._Element) -> bool:

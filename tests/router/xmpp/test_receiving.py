@@ -416,7 +416,7 @@ def test_bidi_opens_the_inverse_pair_when_the_restart_is_done() -> None:
         PairAuthorised(THEIRS, False, "external"),
         PairAuthorised(PAIR, True, "external"),
     ]
-    assert core.grants.send == {PAIR}
+    assert set(core.grants.send) == {PAIR}
     with pytest.raises(MisuseError):
         core.send_run(DomainPair("verona.example", CAPULET), b"<message/>")
 
@@ -427,8 +427,8 @@ def test_bidi_after_a_failed_auth_is_late() -> None:
     say(core, auth("=AAA") + BIDI)
     say(core, AUTH)
     say(core, header())
-    assert core.grants.receive == {THEIRS}
-    assert core.grants.send == set()
+    assert set(core.grants.receive) == {THEIRS}
+    assert core.grants.send == {}
 
 
 @pytest.mark.clause("BIDI-05", "BIDI-07")
