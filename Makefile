@@ -9,7 +9,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: demo test interop check lock clean
+FUZZ_CASES ?= 1000000
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?=
+
+.PHONY: demo test interop check fuzz lock clean
 
 demo: $(STAMP)
 	$(BIN)/causeway demo
@@ -23,6 +27,13 @@ interop: $(STAMP)
 check: $(STAMP)
 	ops/check
 
+# The readers against each other: FUZZ_CASES mutated stanzas, then coverage-guided for FUZZ_SECONDS.
+# FUZZ_SEED repeats a run.
+fuzz: $(STAMP)
+	$(PIP) install --quiet --require-hashes -r requirements/fuzz.txt
+	$(BIN)/python -m tests.fuzz.campaign --cases $(FUZZ_CASES) --seconds $(FUZZ_SECONDS) \
+		$(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
+
 $(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=... names one")'
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +46,7 @@ lock:
 	echo 'setuptools>=77' | $(LOCK) - -o requirements/build.txt
 	$(LOCK) pyproject.toml -o requirements/run.txt
 	$(LOCK) pyproject.toml --extra dev --constraint requirements/run.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra fuzz --constraint requirements/run.txt -o requirements/fuzz.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,4 +5,5 @@ core         each stage of a stanza alone
 throughput   a whole node under load from `remote`, which is made of the router's own cores
 demo         `causeway demo`, with slixmpp components driven by `traffic`
 peers        a real Causeway and a real Prosody on loopback; `authority` makes their certificates
+peers.fakes  servers that behave like other people's, for `causeway bench fake` and the scenarios
 """

@@ -19,6 +19,7 @@ from router.xmpp import jid
 from router.xmpp.pair import DomainPair
 
 ANY_PEER: Final = "*"
+_BELOW: Final = "*."
 
 
 class Address(NamedTuple):
@@ -66,8 +67,17 @@ def _is_jid(text: str) -> str:
     return text
 
 
+def _is_bare_domain(text: str) -> str:
+    if "@" in text or "/" in text:
+        raise ValueError("a localpart or resource is not available in this version; give a domain")
+    return jid.domain(text)
+
+
 def _is_peer(text: str) -> str:
-    return text if text == ANY_PEER else jid.domain(text)
+    if text == ANY_PEER:
+        return text
+    below = text.removeprefix(_BELOW)
+    return text[: len(text) - len(below)] + jid.domain(below)
 
 
 def _normal(pair: DomainPair) -> DomainPair:
@@ -87,8 +97,10 @@ DomainName = Annotated[str, jid.domain]
 PeerName = Annotated[str, _is_peer]
 Pair = Annotated[DomainPair, _normal]
 Jid = Annotated[str, _is_jid]
+ServiceJid = Annotated[str, _is_bare_domain]
 Text = Annotated[str, _is_text]
 Count = Annotated[int, Between(1, 1_000_000)]
+Rate = Annotated[int, Between(0, 1 << 30)]
 Bytes = Annotated[int, Between(1024, 1 << 30)]
 Seconds = Annotated[float, Between(0.1, 86_400)]
 Processors = Annotated[int, Between(1, 64)]
@@ -167,6 +179,14 @@ class Dial:
     """`[dial]`: what may be dialled. Static targets always pass."""
 
     allow_private_addresses: bool = False
+    backoff_max_s: Annotated[float, Between(0, 86_400)] = 60.0  # the longest a place that fails is left alone
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """`[log]`: what is worth a line; each level includes those after it."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +204,20 @@ class Limits:
     close_timeout_s: Seconds = 5.0  # our closing tag to the peer's
     verification_timeout_s: Seconds = 30.0  # a dialback key received to its verdict
     pending_verifications: Count = 16  # per inbound stream
+    verified_domains_per_s: Rate = 4  # sender domains new to an inbound stream; each may be a dial
     unauthenticated_per_address: Count = 64
     unauthenticated_connections: Count = 4096  # per acceptor
     backlog_bytes: Bytes = 1_048_576  # per pair, while there is no stream for it
     backlog_stanzas: Count = 1000
     backlog_s: Seconds = 30.0
     lane_window_bytes: Bytes = 2_097_152  # per lane, handed over and not yet done
+    component_grace_s: Annotated[float, Between(0, 300)] = 5.0  # for a hosted domain to come back
+    idle_check_s: Seconds = 300.0  # nothing received for so long: is the peer still there?
+    unanswered_check_s: Seconds = 60.0  # what its kernel may take to acknowledge anything
+    unread_output_s: Seconds = 120.0  # what a peer that is there may take to read anything
+    output_buffer_bytes: Bytes = 16_777_216  # per stream, written and not yet with the kernel
+    stream_bytes_per_s: Rate = 0  # read from a peer's stream; 0: as fast as it comes
+    stream_stanzas_per_s: Rate = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +230,9 @@ class Express:
 
 @dataclass(frozen=True, slots=True)
 class E2e:
-    """`[e2e]`: end-to-end XML streams (XEP-0246, XEP-0247). Off without a jid."""
+    """`[e2e]`: the router's own address, and end-to-end XML streams (XEP-0246, XEP-0247)."""
 
-    jid: Jid | None = None
+    jid: ServiceJid | None = None  # without one the router answers for no domain itself
     accept: tuple[Jid, ...] = ()  # domains or JIDs that may open a session
     tls_required: bool = True
     socks5: tuple[ListenAddress, ...] = ()
@@ -234,6 +262,12 @@ class Peer:
     target: TargetAddress | None = None  # static route instead of DNS
     target_tls: Literal["starttls", "direct"] = "starttls"
     deny: bool = False
+    bytes_per_s: Rate | None = None  # None: limits.stream_bytes_per_s
+    stanzas_per_s: Rate | None = None
+    # Instead of what was learned (`router.peer_memory`); None: as learned.
+    external: bool | None = None  # it takes our SASL EXTERNAL
+    multiplex: bool | None = None  # it takes several domain pairs on one stream
+    reverse_dialback: bool | None = None  # it takes db:result on a bidi stream that it opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +283,7 @@ class Config:
     dialback: Dialback = Dialback()
     dns: Dns = Dns()
     dial: Dial = Dial()
+    log: Log = Log()
     limits: Limits = Limits()
     e2e: E2e = E2e()
     domains: Mapping[DomainName, Domain] = field(default_factory=dict)
@@ -256,12 +291,36 @@ class Config:
 
     @property
     def hosted(self) -> tuple[str, ...]:
-        """The hosted domains, in the order of the file."""
-        return tuple(self.domains)
+        """The hosted domains, in the order of the file; last the router's own, if it has one."""
+        return (*self.domains, self.service) if self.service else tuple(self.domains)
+
+    @property
+    def service(self) -> str:
+        """The domain at which the router itself answers, or ""."""
+        return self.e2e.jid or ""
 
     def peer(self, domain: str) -> Peer:
-        """What holds for a remote domain (normalised): its own entry, or the one for any peer."""
-        return self.peers.get(domain) or self.peers.get(ANY_PEER) or Peer()
+        """What holds for a remote domain (normalised).
+
+        Its own entry, else "*.PARENT" of the nearest parent that has one, else "*".
+        """
+        own, parent = self.peers.get(domain), domain
+        while own is None and parent:
+            parent = parent.partition(".")[2]
+            own = self.peers.get(_BELOW + parent)
+        return own or self.peers.get(ANY_PEER) or Peer()
+
+    def refuses(self, domain: str) -> bool:
+        """Whether there is to be no stream with this remote domain (normalised), either way.
+
+        It is denied, or it is an IP address that has no entry of its own.
+        """
+        return self.peer(domain).deny or (jid.is_address(domain) and domain not in self.peers)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Everything in here that must not be shown."""
+        of_domains = (domain.secret for domain in self.domains.values())
+        return tuple(filter(None, (self.dialback.secret, self.e2e.secret, *of_domains)))
 
     def to_plain(self) -> dict[str, Any]:
         """Secrets included, as strings, numbers, lists and dicts, in the shape of the file."""

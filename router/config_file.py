@@ -16,13 +16,14 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final, get_args, get_origin
 
-from router.config import ANY_PEER, Address, Config, Domain, Peer, Tls, default_run_dir
+from router.config import ANY_PEER, Address, Config, Domain, E2e, Peer, Tls, default_run_dir
 from router.config_plain import Key, Refuse, decode, field_types, is_written_as_text, written
 from router.xmpp import jid
 
 _PREFIX: Final = "CAUSEWAY__"
 _MAX_RUN_DIR_BYTES: Final = 90  # of the 108 of sockaddr_un.sun_path; the rest is the socket's name
 _LATER: Final = "comes with the gateway and is not available in this version"
+_E2E_LATER: Final = "comes with end-to-end streams and is not available in this version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +191,13 @@ def _spelling_in(table: dict[str, Any], name: str) -> str:
 
 
 def _take_out_what_is_not_for_files(raw: dict[str, Any], refuse: Refuse) -> None:
-    listen, dialback = raw.get("listen"), raw.get("dialback")
-    if isinstance(listen, dict) and listen.pop("inside", None) is not None:
-        refuse(("listen", "inside"), _LATER)
-    if raw.pop("inside", None) is not None:
-        refuse(("inside",), _LATER)
-    if isinstance(dialback, dict) and dialback.pop("secret", None) is not None:
-        refuse(("dialback", "secret"), "unknown key; the secret stands in the file secret_file")
+    reasons = dict.fromkeys([("inside",), ("listen", "inside")], _LATER)
+    reasons |= {("e2e", name): _E2E_LATER for name in field_types(E2e) if name != "jid"}
+    reasons["dialback", "secret"] = "unknown key; the secret stands in the file secret_file"
+    for key, reason in reasons.items():
+        table: Any = raw if len(key) == 1 else raw.get(key[0])
+        if isinstance(table, dict) and table.pop(key[-1], None) is not None:
+            refuse(key, reason)
 
 
 def _let_peers_inherit(raw: dict[str, Any]) -> None:
@@ -255,7 +256,7 @@ def _check_limits(config: Config, refuse: Refuse) -> None:
     limits = config.limits
     if limits.max_preauth_total_bytes < limits.max_preauth_bytes:
         refuse(("limits", "max_preauth_total_bytes"), "must not be below max_preauth_bytes")
-    for name in ("lane_window_bytes", "backlog_bytes"):
+    for name in ("lane_window_bytes", "backlog_bytes", "output_buffer_bytes"):
         if getattr(limits, name) < limits.max_stanza_bytes:
             refuse(("limits", name), "must not be below max_stanza_bytes")
     if config.dns.min_ttl_s > config.dns.max_ttl_s:
@@ -275,8 +276,8 @@ def _check_domains(config: Config, raw: Mapping[str, Any], refuse: Refuse) -> No
             refuse((*key, "secret"), "secret or secret_file is missing")
         if domain.secret and domain.secret_file:
             refuse((*key, "secret_file"), "stands beside secret; one of the two is enough")
-    if config.e2e.jid:
-        refuse(("e2e", "jid"), "end-to-end streams are not available in this version")
+    if config.service in config.domains:
+        refuse(("e2e", "jid"), "is the router's own address; it cannot be in [domains] as well")
 
 
 # --- rules about the disk ------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """Logging of every process: structured events on stderr, JSON lines or, on a terminal, readable.
 
-What peers sent is made harmless here, whoever logs it. Secrets are the callers' business: they are
-never given to a logger. Each process calls `configure` once, before anything else.
+What peers sent is made harmless here, whoever logs it. Secrets are never given to a logger; that a
+peer may say them back to us is the reason for `redacted`. Each process calls `configure` before
+anything else, and once more when it knows its configuration.
 """
 
 import logging
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TextIO, cast
 
@@ -15,14 +17,25 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 MAX_TEXT_CHARS: Final = 256
 MAX_TRACEBACK_CHARS: Final = 8192
+REDACTED: Final = "[redacted]"
 _KEPT_ITEMS: Final = 16
+_MIN_SECRET_CHARS: Final = 4  # what is shorter stands in every other word
+# A dialback key, a component's digest: 160 bits or more in hexadecimal.
+_DIGEST: Final = r"[0-9A-Fa-f]{40,}"
+
+_secret = re.compile(_DIGEST)
 
 
-def configure(role: str) -> None:
+def configure(role: str, level: str = "info", secrets: Collection[str] = ()) -> None:
     """Send all events of this process, those of the standard library's loggers too, to stderr.
 
-    `role` ("supervisor", "a0.3", …) is added to each.
+    `role` ("supervisor", "a0.3", …) is added to each. `level`: "debug", "info", "warning" or
+    "error"; of libraries, warnings and errors alone. `secrets` never appear, whoever says them.
     """
+    global _secret
+    known = sorted((s for s in secrets if len(s) >= _MIN_SECRET_CHARS), key=len, reverse=True)
+    _secret = re.compile("|".join([*map(re.escape, known), _DIGEST]))
+    least: int = getattr(logging, level.upper())
 
     def add_role(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["role"] = role
@@ -41,12 +54,13 @@ def configure(role: str) -> None:
             harmless,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         # Unlike print, one write for the line and its end: processes share the stream.
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
+    of_libraries = max(least, logging.WARNING)
+    logging.basicConfig(handlers=[_ToStructlog()], level=of_libraries, force=True)
 
 
 def logger(name: str) -> FilteringBoundLogger:
@@ -63,12 +77,17 @@ def escape(text: str, limit: int = MAX_TEXT_CHARS) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def redacted(text: str) -> str:
+    """The text without this process's secrets, and without whatever looks like a key or digest."""
+    return _secret.sub(REDACTED, text)
+
+
 def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Processor: escapes and bounds every key and value of the event."""
+    """Processor: redacts, escapes and bounds every key and value of the event."""
     traceback = event.pop("exception", None)
-    safe = {escape(str(key)): _value(value) for key, value in event.items()}
+    safe = {_text(key): _value(value) for key, value in event.items()}
     if traceback is not None:
-        lines = str(traceback)[-MAX_TRACEBACK_CHARS:].splitlines()
+        lines = redacted(str(traceback))[-MAX_TRACEBACK_CHARS:].splitlines()
         safe["exception"] = "\n".join(escape(line) for line in lines)
     return safe
 
@@ -78,10 +97,14 @@ def _value(value: Any, depth: int = 3) -> Any:
         return value
     if depth and isinstance(value, Mapping):
         items = list(value.items())[:_KEPT_ITEMS]
-        return {escape(str(key)): _value(item, depth - 1) for key, item in items}
+        return {_text(key): _value(item, depth - 1) for key, item in items}
     if depth and isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_value(item, depth - 1) for item in value[:_KEPT_ITEMS]]
-    return escape(str(value))
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return escape(redacted(str(value)))
 
 
 class _Stderr:

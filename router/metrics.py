@@ -141,6 +141,11 @@ METRICS: Final = _declare(
         (("role", ("acceptor", "worker")),),
     ),
     Metric(
+        "causeway_peer_downgrades_total",
+        "counter",
+        "Peers that used to prove themselves by certificate and came with dialback alone.",
+    ),
+    Metric(
         "causeway_build_info",
         "info",
         "Versions of the program and of what it is built on.",

@@ -8,12 +8,14 @@ import pytest
 import uvloop
 
 from bench.authority import Authority
-from bench.peers import prosody
+from bench.peers import ejabberd, prosody
 from bench.peers.causeway import Causeway
+from bench.peers.ejabberd import Ejabberd
 from bench.peers.prosody import Prosody
 from tests.support.nodes import authority_for_tests, node
 
 StartProsody = Callable[..., Awaitable[Prosody]]
+StartEjabberd = Callable[..., Awaitable[Ejabberd]]
 StartNode = Callable[..., Awaitable[Causeway]]
 
 
@@ -34,6 +36,20 @@ async def start_prosody(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
         async def start(**settings: Any) -> Prosody:
             server = Prosody(tmp_path_factory.mktemp("prosody"), **settings)
+            return await running.enter_async_context(server)
+
+        yield start
+
+
+@pytest.fixture
+async def start_ejabberd(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StartEjabberd]:
+    """Start an ejabberd as `start_prosody` does a Prosody; fails where it is missing."""
+    if not ejabberd.installed():
+        pytest.fail("ejabberd is not installed: apt-get install ejabberd")
+    async with AsyncExitStack() as running:
+
+        async def start(**settings: Any) -> Ejabberd:
+            server = Ejabberd(tmp_path_factory.mktemp("ejabberd"), **settings)
             return await running.enter_async_context(server)
 
         yield start

@@ -30,6 +30,7 @@ def main() -> int:
     configure(worker_id)
     try:
         config = read_snapshot(arguments.config)
+        configure(worker_id, config.log.level, config.secrets())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(worker_id, config, arguments.control))
     except (OSError, ValueError) as error:

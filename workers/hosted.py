@@ -38,17 +38,21 @@ class Attachments:
         self._attached[domain] = stream
         self._reserved.pop(domain, None)
 
-    def detach(self, domain: str, stream: StreamId) -> None:
-        """The domain is not served on this stream; on another one it may be."""
+    def detach(self, domain: str, stream: StreamId) -> bool:
+        """The domain is not served on this stream; on another one it may be. True if it was."""
+        was_served = self._attached.get(domain) == stream
         for table in (self._attached, self._reserved):
             if table.get(domain) == stream:
                 del table[domain]
+        return was_served
 
-    def acceptor_gone(self, acceptor: str) -> None:
-        """Its streams went with it."""
+    def acceptor_gone(self, acceptor: str) -> frozenset[str]:
+        """Its streams went with it; the domains that were served on them."""
+        left = frozenset(d for d, stream in self._attached.items() if stream.acceptor == acceptor)
         for table in (self._attached, self._reserved):
             for domain in [d for d, stream in table.items() if stream.acceptor == acceptor]:
                 del table[domain]
+        return left
 
     def shards_lost(self, shards: Collection[int]) -> None:
         """The next owner answers, who knows nothing of our reservations."""

@@ -5,7 +5,7 @@ Decides nothing about stanzas. It holds none either: killed at any moment, it ta
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,7 @@ from workers.routing import Routing, Send
 
 log = logger(__name__)
 
-_END: Final = 4  # the drain phase that ends the process
+_END: Final = 5  # the drain phase that ends the process
 
 
 class Worker:
@@ -78,15 +78,21 @@ class Worker:
             case Membership():
                 self._membership(message)
             case Ask(request, "pairs"):
-                self._answer(request)
+                self._answer(request, self._routing.rows())
+            case Ask(request, "explain", (local, remote)):
+                either_way = ((local, remote), (remote, local))
+                rows = self._routing.rows()
+                self._answer(request, [r for r in rows if (r["local"], r["remote"]) in either_way])
             case Drain(phase) if phase == _END:
                 if self._link is not None:
                     self._link.send(Beat(self._snapshot()))
                 self.stop()
+            case Drain():
+                self._send_all(self._routing.drain(self._loop.time()))
 
-    def _answer(self, request: int) -> None:
+    def _answer(self, request: int, rows: Sequence[dict[str, object]]) -> None:
         if self._link is not None:
-            for answer in answers(request, self._routing.rows()):
+            for answer in answers(request, rows):
                 self._link.send(answer)
 
     def _membership(self, message: Membership) -> None:

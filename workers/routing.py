@@ -33,6 +33,8 @@ from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
 from workers.backlog import Queued, Room
+from workers.dialling import dialler
+from workers.grace import Grace
 from workers.hosted import Attachments
 from workers.lanes import Epoch, Lanes
 from workers.pairs import Grant, PairRoutes, Pairs
@@ -65,6 +67,7 @@ class Routing:
     def __init__(self, hosted: frozenset[str], limits: Limits) -> None:
         self._attachments = Attachments(hosted)
         self._room = Room()
+        self._grace = Grace(hosted, limits, self._room)
         self._pairs = Pairs(limits, self._room)
         self._lanes = Lanes()
         self._shards = Shards(self._room)
@@ -91,16 +94,19 @@ class Routing:
         self._pairs.shards_lost(lost)
         self._lanes.shards_lost(lost)
         self._attachments.shards_lost(lost)
+        self._grace.shards_lost(lost)
+        self._grace.begin(now)
         for acceptor in gone:
             self._shards.acceptor_gone(acceptor)
             self._pairs.acceptor_gone(acceptor)
             self._lanes.acceptor_gone(acceptor)
-            self._attachments.acceptor_gone(acceptor)
+            for domain in self._attachments.acceptor_gone(acceptor):
+                self._grace.left(domain, now)
         for acceptor in sorted(acceptors):
             self._send(acceptor, Joined(version))
         for pair, routes in self._pairs:
             if routes.backlog and not routes.dialling:
-                self._dial(pair, near=None)
+                self._dial(pair)
         self._route_early(now)
         return self._take_sends()
 
@@ -124,9 +130,11 @@ class Routing:
                 self._asked(source, frame)
             case Attached():
                 self._attachments.attach(frame.domain, StreamId(source, frame.stream))
+                self._route_all(self._grace.take(frame.domain), now)
             case Detached():
                 stream = StreamId(source, frame.stream)
-                self._attachments.detach(frame.domain, stream)
+                if self._attachments.detach(frame.domain, stream):
+                    self._grace.left(frame.domain, now)
                 self._lanes.end_attachment(stream)
             case Announced():
                 self._shards.announced(source, frame.version)
@@ -145,8 +153,16 @@ class Routing:
             for queued in routes.backlog.take_expired(now):
                 self._reject(queued.source, queued.data, _NO_STREAM_IN_TIME)
             self._pairs.forget_if_idle(pair)
-        self._deadline = self._pairs.expires_s()
+        for queued in self._grace.take_expired(now):
+            self._reject(queued.source, queued.data, _NOT_ATTACHED)
+        due = (self._pairs.expires_s(), self._grace.expires_s())
+        self._deadline = min((at for at in due if at is not None), default=None)
         return self._take_sends()
+
+    def drain(self, now: float) -> list[Send]:
+        """The node is about to end: no hosted domain that is away will be back."""
+        self._grace.end()
+        return self.deadline_passed(now)
 
     def _wake_at(self, at_s: float) -> None:
         if self._deadline is None or at_s < self._deadline:
@@ -198,6 +214,7 @@ class Routing:
             return epoch if epoch.number == data.epoch else None
         if epoch is not None and (routes := self._pairs.find(data.pair)) is not None:
             routes.backlog.discard(source, data.lane)
+        self._grace.discard(data.pair, source, data.lane)
         return self._lanes.begin(key, data.pair, data.epoch)
 
     def _carries(self, stream: StreamId, pair: DomainPair) -> bool:
@@ -220,11 +237,20 @@ class Routing:
 
     def _without_stream(self, source: str, data: Data, now: float) -> None:
         if self._attachments.is_hosted(data.pair.target):
-            self._reject(source, data, _NOT_ATTACHED)
+            self._while_away(source, data, now)
         elif not self._attachments.is_hosted(data.pair.sender):
             self._reject(source, data, _NOT_OURS)
         else:
             self._queue(source, data, now)
+
+    def _while_away(self, source: str, data: Data, now: float) -> None:
+        """CMP-06: the domain may be back in a moment."""
+        if self._grace.is_over(data.pair.target, now):
+            self._reject(source, data, _NOT_ATTACHED)
+        elif not self._grace.wait(source, data, now):
+            self._reject(source, data, _QUEUE_FULL)
+        elif (expires_s := self._grace.expires_s()) is not None:
+            self._wake_at(expires_s)
 
     def _queue(self, source: str, data: Data, now: float) -> None:
         routes = self._pairs.get(data.pair)
@@ -235,7 +261,7 @@ class Routing:
         if (expires_s := routes.backlog.expires_s()) is not None:
             self._wake_at(expires_s)
         if not routes.dialling:
-            self._dial(data.pair, near=source)
+            self._dial(data.pair)
 
     def _route_early(self, now: float) -> None:
         for source, frame in list(self._shards.take_early()):
@@ -282,9 +308,9 @@ class Routing:
             routes.revoke(stream)
             self._pairs.forget_if_idle(frame.pair)
 
-    def _dial(self, pair: DomainPair, near: str | None) -> None:
-        """Have one acceptor open a stream: the one that has the stanzas, while it is here."""
-        acceptor = near if near in self._acceptors else min(self._acceptors, default=None)
+    def _dial(self, pair: DomainPair) -> None:
+        """Have the domain's acceptor open a stream, or find room on one it has."""
+        acceptor = dialler(pair.target, self._acceptors)
         if acceptor is not None:
             self._pairs.get(pair).dialling.add(acceptor)
             self._send(acceptor, Dial(pair))
@@ -313,12 +339,12 @@ class Routing:
     def _answer(self, source: str, frame: Verify | Attach) -> None:
         if isinstance(frame, Verify):
             key = VerifyKey(source, frame.request, frame.pair, frame.stream_id, frame.key)
-            self._send(self._verifier(source, frame.pair), key)
+            self._send(self._verifier(frame.pair) or source, key)
         else:
             is_free = self._attachments.reserve(frame.domain, StreamId(source, frame.stream))
             self._send(source, AttachAnswer(frame.request, is_free))
 
-    def _verifier(self, asking: str, pair: DomainPair) -> str:
+    def _verifier(self, pair: DomainPair) -> str | None:
         """Who sends the db:verify: where our own connection to the sender domain is, or will be.
 
         XEP-0220 §2.1.2; XEP-0288 §2.2: never a connection that the peer opened.
@@ -326,9 +352,10 @@ class Routing:
         routes = self._pairs.get(pair.inverse())
         if (ours := routes.initiated()) is not None:
             return ours.acceptor
-        acceptor = min(routes.dialling, default=asking)
+        acceptor = min(routes.dialling, default=None) or dialler(pair.sender, self._acceptors)
         # It opens one if it has none; stanzas that come before it says so must not dial as well.
-        routes.dialling.add(acceptor)
+        if acceptor is not None:
+            routes.dialling.add(acceptor)
         return acceptor
 
     # --- what leaves ---

@@ -20,6 +20,12 @@ MODULES = ("causeway_route", "disco", "ping", "roster", "saslauth", "tls")
 BIND_FAILURE = "Failed to open server port"
 READY_LINE = "causeway_route: server started"
 ESTABLISHED = re.compile(r"(Incoming|Outgoing) s2s connection (\S+)->(\S+) complete")
+PROOF = re.compile(
+    r"\s(?P<local>\S+):saslauth\s+\w+\s+"
+    r"(?:Accepting SASL EXTERNAL identity from (?P<accepted>\S+)"
+    r"|SASL EXTERNAL with (?P<succeeded>\S+) succeeded)"
+    r"|(?P<way>Incoming|Outgoing) s2s connection (?P<initiating>\S+)->(?P<receiving>\S+) complete"
+)
 
 Lua = str | bool | int | Sequence["Lua"] | Mapping[str, "Lua"]
 
@@ -37,7 +43,8 @@ class Prosody(Daemon):
     STARTTLS; every other remote domain is unreachable. `components` maps a domain to its XEP-0114
     secret. `hosts` are virtual hosts, at least one, whose accounts `register` makes.
     `s2s_secure_auth` is what Prosody means by it: the peer's certificate must be valid, dialback
-    proves nothing. A `log_level` above "info" leaves nothing for `established` to read.
+    proves nothing. `options` are laid over all that, in the global section. A `log_level` above
+    "info" leaves nothing for `established` to read, nor one above "debug" for `proofs`.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Prosody(Daemon):
         s2s_secure_auth: bool = True,
         s2s_port: int | None = None,
         log_level: str = "debug",
+        options: Mapping[str, Lua] | None = None,
     ) -> None:
         self.s2s_port = s2s_port or free_port()
         self.c2s_port = free_port()
@@ -94,6 +102,7 @@ class Prosody(Daemon):
             "s2s_secure_auth": s2s_secure_auth,
             "c2s_require_encryption": False,
             "authentication": "internal_hashed",
+            **(options or {}),
         }
 
     async def start(self) -> None:
@@ -115,6 +124,20 @@ class Prosody(Daemon):
         stream carries both ways and stands here once on each side.
         """
         return [(m[1], m[2], m[3]) for m in ESTABLISHED.finditer(self.log())]
+
+    def proofs(self) -> list[tuple[str, str, str, str]]:
+        """As `established`, and behind each how it was proved: "external" or "dialback"."""
+        found, by_certificate = [], set[tuple[str, str]]()
+        for m in PROOF.finditer(self.log()):
+            if m["local"]:
+                by_certificate.add((m["local"], m["accepted"] or m["succeeded"]))
+                continue
+            initiating, receiving = m["initiating"], m["receiving"]
+            here = (receiving, initiating) if m["way"] == "Incoming" else (initiating, receiving)
+            mechanism = "external" if here in by_certificate else "dialback"
+            by_certificate.discard(here)
+            found.append((m["way"], initiating, receiving, mechanism))
+        return found
 
     async def register(self, username: str, host: str, password: str) -> None:
         """Make an account on one of `hosts`; may be called while the server runs."""

@@ -9,4 +9,5 @@ certificates, credential, contexts   our certificates, and the TLS settings they
 verdict, identifiers       what a peer's certificate proves
 ingress, egress, links     stanzas to the shards, from the shards, and the bus between
 verification, policies, streams, drain   dialback keys; settings; rows to show; the orderly end
+witness, history, questions   what happened between two domains, and what the operator asks
 """

@@ -5,37 +5,49 @@
 """
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import structlog
 import zmq
 
+from router.acceptor import steps
 from router.acceptor.admission import Admission
 from router.acceptor.connection import Connection
 from router.acceptor.dialer import Dialer
 from router.acceptor.dns import Resolver
 from router.acceptor.egress import Egress
+from router.acceptor.expiry import Expiries
+from router.acceptor.findings import Findings
+from router.acceptor.history import History
 from router.acceptor.ingress import Ingress
 from router.acceptor.links import Links
+from router.acceptor.liveness import Liveness
 from router.acceptor.openings import Openings
+from router.acceptor.places import Places
+from router.acceptor.sharing import Sharing
 from router.acceptor.streams import names
+from router.acceptor.throttle import throttle
 from router.acceptor.tls import TlsSession
 from router.acceptor.verdict import Verifier
 from router.acceptor.verification import Verifications
+from router.acceptor.witness import Witness
 from router.config import Config
 from router.metrics import Counters
+from router.peer_memory import Learned, PeerMemory
 from router.wire import frames
 from router.wire.control import Membership
 from router.wire.frames import Frame, Granted, Revoked
 from router.wire.owner import Owner
 from router.wire.shard import shard_of
 from router.xmpp import events
-from router.xmpp.certificate import Evidence
+from router.xmpp.certificate import NO_CERTIFICATE, Evidence
 from router.xmpp.component import ComponentStream
 from router.xmpp.events import Event
 from router.xmpp.receiving import ReceivingStream
 from router.xmpp.s2s import ServerStream
+from router.xmpp.states import Phase
 
 log = structlog.get_logger()
 
@@ -53,16 +65,23 @@ class Acceptor:
         endpoint: str,
         context: "zmq.Context[zmq.Socket[bytes]]",
         resolver: Resolver,
+        tell: Callable[[Learned], None] = lambda _: None,
     ) -> None:
         self.counters = Counters()
+        self.memory = PeerMemory(config, time.time, tell)
+        self.history = History(time.time)
+        self._witness = Witness(self.history, self.memory, self.counters)
         self.admission = Admission(
             config.limits.unauthenticated_per_address, config.limits.unauthenticated_connections
         )
         self._loop = loop
+        self._config = config
         self.openings = Openings(self, loop, config)
         self._connections = self.openings.open
         self._verifier = Verifier(config.tls.trust_anchors)
         self._attached: dict[str, Connection] = {}
+        self._liveness = Liveness(loop, config.limits, self.connections)
+        self._expiries = Expiries(loop, self._verifier.clock)
         self._links = Links(
             loop,
             context,
@@ -80,13 +99,25 @@ class Acceptor:
             config.limits.lane_window_bytes,
             to_shard=to_shard,
             to_acceptor=to_acceptor,
+            service=config.service,
         )
-        self._egress = Egress(loop, self._ingress, self._links.generations, to_acceptor)
-        self._verifications = Verifications(loop, config.limits.verification_timeout_s, to_shard)
+        self._egress = Egress(
+            loop,
+            self._ingress,
+            self._links.generations,
+            to_acceptor,
+            config.limits.output_buffer_bytes,
+        )
+        self._verifications = Verifications(
+            loop, config.limits, to_shard, self._witness.key_judged
+        )
         self._dialer = Dialer(
             loop,
             config,
-            resolver,
+            Places(config, resolver, self.openings.listening),
+            Sharing(self.connections, self.openings.certificates, self.memory),
+            Findings(self.memory),
+            self.history,
             new_connection=self.openings.outbound,
             to_shard=to_shard,
             to_acceptor=to_acceptor,
@@ -98,13 +129,17 @@ class Acceptor:
         """Act on an event of a stream."""
         if isinstance(event, events.RunReceived):
             self._ingress.run_received(connection, event.pair, event.counts, event.octets)
-        elif isinstance(event, events.StanzaRefused):
+            return
+        steps.log_proof(connection, event)
+        if isinstance(event, events.StanzaRefused):
             self._ingress.stanza_refused(connection, event.pair, event.octets, event.error)
         elif isinstance(event, events.PairAuthorised):
             self._authorised(connection, event)
         elif isinstance(event, events.PairRefused):
-            self._dialer.refused(connection, event.pair, event.error)
+            self._witness.refused(connection, event)
+            self._dialer.refused(connection, event)
         elif isinstance(event, events.KeyReceived):
+            self._witness.key_received(connection, event)
             self._verifications.begin(connection, event)
         elif isinstance(event, events.KeyAnswered):
             self._dialer.key_answered(connection, event)
@@ -128,6 +163,7 @@ class Acceptor:
             self._links.to_all_workers(frames.Attached(core.domain, connection.number))
             log.info("component.attached", domain=core.domain, address=connection.address)
             return
+        self._witness.authorised(connection, event)
         initiated = connection.direction == "out"
         if event.may_send == initiated:
             self.counters.add(
@@ -140,6 +176,26 @@ class Acceptor:
                 Granted(connection.number, event.pair, initiated, event.mechanism),
             )
             self._dialer.authorised(connection, event.pair)
+        else:
+            self._dialer.heard_from(event.pair.sender)
+        if isinstance(core, ServerStream):
+            self._look_after(connection, core, event)
+
+    def _look_after(
+        self, connection: Connection, core: ServerStream, event: events.PairAuthorised
+    ) -> None:
+        """What a proof sets going: the peer's rates, the days of the certificate behind it."""
+        is_ours = connection.direction == "out"
+        if not event.may_send and connection.throttle is None:
+            connection.throttle = throttle(
+                self._config, event.pair.sender, connection.stanzas_in, self._loop.time()
+            )
+        rests_on_certificate = event.mechanism == "external" and not event.may_send
+        if is_ours:  # the mechanism is how we proved ourselves
+            rule = core.policy.rule(core.remote)
+            rests_on_certificate = rule.require_certificate or not core.policy.dialback
+        if rests_on_certificate:
+            self._expiries.proved(connection, core.remote if is_ours else event.pair.sender)
 
     def closing(self, connection: Connection) -> None:
         """Nothing leaves on this stream any more: shards are to look for another at once."""
@@ -162,13 +218,13 @@ class Acceptor:
             by_peer=event.by_peer,
             text=event.text,
         )
+        self._witness.closed(connection, event)
         if isinstance(connection.core, ServerStream):
             condition = event.condition or ("lost" if event.abrupt else "none")
             self.counters.add("causeway_s2s_closed_total", connection.direction, condition)
         self._ingress.stream_gone(connection)
         self._verifications.stream_gone(connection)
-        if connection.direction == "out":
-            self._dialer.stream_gone(connection)
+        self._dialer.stream_gone(connection)
 
     def evidence(self, session: TlsSession) -> Evidence:
         """What the peer's certificate proves."""
@@ -180,20 +236,32 @@ class Acceptor:
         version = session.version if session is not None else "none"
         result = "ok" if session is not None else "failed"
         self.counters.add("causeway_tls_handshakes_total", role, version, result)
+        evidence = self.evidence(session) if session is not None else NO_CERTIFICATE
+        self._witness.tls_done(connection, session, evidence, reason)
         if session is None:
-            log.warning("tls.failed", **names(connection), reason=reason)
-        elif isinstance(connection.core, ReceivingStream):
+            where = connection.address
+            log.warning("tls.failed", **names(connection), address=where, reason=reason)
+            return
+        steps.log_tls(connection, session)
+        if isinstance(connection.core, ReceivingStream):
             connection.core.server_name = session.server_name
 
     def opened(self, connection: Connection) -> None:
         """A TCP connection stands."""
         self.counters.add("causeway_tcp_connections_total", connection.direction)
+        steps.log_opened(connection)
+
+    def moved(self, connection: Connection, before: Phase) -> None:
+        """A step of the negotiation."""
+        steps.log_phase(connection, before)
 
     def lost(self, connection: Connection) -> None:
         """The socket is gone: return what did not reach the peer."""
         self._connections.pop(connection.number, None)
         self.admission.settled(connection.number)
         self._egress.stream_gone(connection)
+        self._liveness.gone(connection)
+        self._expiries.gone(connection)
 
     # --- what comes over the bus ---
 
@@ -244,11 +312,10 @@ class Acceptor:
         for connection in self._connections.values():
             core = connection.core
             if isinstance(core, ServerStream):
-                for pair in core.grants.send:
+                is_ours = connection.direction == "out"
+                for pair, mechanism in core.grants.send.items():
                     if shard_of(*pair) in shards and connection.may_send(pair):
-                        yield Granted(
-                            connection.number, pair, connection.direction == "out", core.mechanism
-                        )
+                        yield Granted(connection.number, pair, is_ours, mechanism)
             elif (
                 isinstance(core, ComponentStream)
                 and core.is_attaching()
@@ -295,6 +362,8 @@ class Acceptor:
     def close(self) -> None:
         """Leave the bus; open connections are dropped, dials broken off."""
         self._dialer.close()
+        self._liveness.close()
+        self._expiries.close()
         for connection in list(self._connections.values()):
             connection.abort()
         self._links.close()

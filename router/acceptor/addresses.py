@@ -4,6 +4,7 @@ Knows nothing of names or XMPP. Called by the dialer with what `router.acceptor.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -12,6 +13,7 @@ from typing import Final, TypeVar
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
 
+_EVERYWHERE: Final = "*"
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1
 
 
@@ -30,6 +32,36 @@ def permitted(address: str, allow_private: bool) -> bool:
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
         return False
     return allow_private or _is_public(parsed)
+
+
+class Listening:
+    """The addresses and ports at which this process accepts servers: not to be dialled (D4)."""
+
+    def __init__(self) -> None:
+        self._bound: set[tuple[str, int]] = set()
+
+    def add(self, address: str, port: int) -> None:
+        """We accept here; the unspecified address is every one of this machine's."""
+        self._bound.add((_EVERYWHERE if ip_address(address).is_unspecified else address, port))
+
+    def at(self, address: str, port: int) -> bool:
+        """Whether who dials this would meet ourselves."""
+        if (address, port) in self._bound:
+            return True
+        return (_EVERYWHERE, port) in self._bound and _is_local(address)
+
+
+def _is_local(address: str) -> bool:
+    """Whether the address is this machine's: to those, the kernel speaks from themselves."""
+    if ip_address(address).is_loopback:
+        return True
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))  # sends nothing
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == address)
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
@@ -102,7 +134,9 @@ async def _race(
 
 
 def _reason(error: BaseException) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)  # asyncio puts "Connect call failed" in its place
+    return str(error)
 
 
 async def _abandon(attempts: dict[asyncio.Task[socket.socket], str]) -> None:

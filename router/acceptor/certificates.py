@@ -44,6 +44,11 @@ class CertificateStore:
         """Whether we show a certificate for this hosted domain."""
         return domain in self._credentials
 
+    def shows(self, domain: str, name: str) -> bool:
+        """Whether what we show as the hosted `domain` proves `name` as well."""
+        credential = self._credentials.get(domain)
+        return credential is not None and credential.identifiers.covers(name)
+
     def starttls_context(self, header_to: str) -> SSL.Context:
         """For STARTTLS on a stream to `header_to`, which may be any text.
 

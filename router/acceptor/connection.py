@@ -13,6 +13,7 @@ from OpenSSL import SSL
 
 from router.acceptor.layer import Layer, Transport
 from router.acceptor.plain import PlainLayer
+from router.acceptor.throttle import Throttle
 from router.acceptor.tls import TlsLayer, TlsSession
 from router.wire.egress import Outlet
 from router.xmpp.certificate import Evidence
@@ -22,7 +23,9 @@ from router.xmpp.pair import DomainPair
 from router.xmpp.states import Phase
 from router.xmpp.xmlstream import XmlStream
 
-_BYTES_ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info, Linux 4.1
+# Offsets in struct tcp_info, Linux 4.1: tcpi_bytes_acked, and tcpi_last_ack_recv in milliseconds.
+_BYTES_ACKED = 120
+_LAST_ACK = 56
 _ACKED_WAIT_S = 5.0
 
 
@@ -38,6 +41,9 @@ class Hub(Protocol):
     def evidence(self, session: TlsSession) -> Evidence:
         """What the peer's certificate is worth."""
 
+    def moved(self, connection: "Connection", before: Phase) -> None:
+        """The stream has gone from `before` to another phase, perhaps over several others."""
+
     def tls_done(self, connection: "Connection", session: TlsSession | None, reason: str) -> None:
         """A TLS handshake ended, with a session or with the reason why not."""
 
@@ -50,6 +56,9 @@ class Hub(Protocol):
 
 class Connection:
     """A TCP connection with one XML stream at a time."""
+
+    _PILED_UP = 1
+    _TOO_FAST = 2
 
     def __init__(
         self,
@@ -70,10 +79,12 @@ class Connection:
         self.leg = leg
         self.session: TlsSession | None = None
         self.outlet = Outlet(number, "tcp")
-        self.opened_at = loop.time()
+        self.opened_at = self.heard_at = loop.time()
+        self.throttle: Throttle | None = None
         self.stanzas_in = 0
         self.stanzas_out = 0
         self.kept_bytes = 0
+        self.peer: tuple[str, int] | None = None
         self.address = ""
         self.end: StreamClosed | None = None
         self.tls_failure = ""
@@ -89,7 +100,10 @@ class Connection:
         self._due: float | None = None
         self._closing = False
         self._said_closing = False
-        self._paused = False
+        self._peer_sends_on = False
+        self._held = 0
+        self._slow_until: asyncio.TimerHandle | None = None
+        self._phase = core.phase
 
     # --- life ---
 
@@ -97,6 +111,7 @@ class Connection:
         """The TCP connection stands: begin."""
         self._socket = transport.get_extra_info("socket")
         peer = transport.get_extra_info("peername")
+        self.peer = (peer[0], peer[1]) if peer else None
         self.address = f"{peer[0]}:{peer[1]}" if peer else ""
         self._acked_at_start = self._tcp_acked()
         self._hub.opened(self)
@@ -128,6 +143,9 @@ class Connection:
     def act(self, events: list[Event]) -> None:
         """Answer the peer first, then tell the hub (and only then read on)."""
         self._send_due()
+        if self._phase is not self.core.phase:
+            before, self._phase = self._phase, self.core.phase
+            self._hub.moved(self, before)
         for event in events:
             if isinstance(event, StartTls):
                 if self._layer is not None and not self._direct_tls:
@@ -146,6 +164,7 @@ class Connection:
     def _stop_sending(self) -> None:
         if not self._said_closing:
             self._said_closing = True
+            self._let_go(self._TOO_FAST)  # what the peer has sent is read up to its closing tag
             self._hub.closing(self)
 
     def _finish(self, event: StreamClosed) -> None:
@@ -160,6 +179,7 @@ class Connection:
             self._layer.abort()
             return
         self._layer.flush()
+        self._peer_sends_on = event.condition is not None and not event.by_peer
         self._close_when_acknowledged(self._loop.time() + _ACKED_WAIT_S)
 
     def _close_when_acknowledged(self, deadline: float) -> None:
@@ -167,7 +187,10 @@ class Connection:
             return
         self.poll_acknowledged()
         is_waiting = self.outlet.is_unacknowledged() or self._layer.buffered() > 0
-        if not is_waiting:
+        if not is_waiting and self._peer_sends_on:
+            self._layer.finish()
+            self._loop.call_later(self.core.policy.close_timeout_s, self.abort)
+        elif not is_waiting:
             self._layer.close()
         elif self._loop.time() < deadline:
             self._loop.call_later(0.005, self._close_when_acknowledged, deadline)
@@ -213,28 +236,63 @@ class Connection:
         if self.outlet.is_unacknowledged():
             self.outlet.acknowledged(self._tcp_acked() - self._acked_at_start)
 
+    def output(self) -> tuple[int, int]:
+        """Octets written so far, and how many of them the peer's kernel has."""
+        written = self._layer.written() if self._layer is not None else 0
+        return written, self._tcp_acked() - self._acked_at_start
+
+    def silent_s(self) -> float:
+        """Seconds since the peer's kernel last acknowledged anything, windows of 0 included."""
+        info = self._tcp_info()
+        return struct.unpack_from("I", info, _LAST_ACK)[0] / 1000 if info else 0.0
+
+    def send_space(self) -> None:
+        """White space between stanzas: asks nothing of the peer but its kernel's answer."""
+        self.core.write(b" ")
+        self._send_due()
+
     def _tcp_acked(self) -> int:
+        info = self._tcp_info()
+        return struct.unpack_from("Q", info, _BYTES_ACKED)[0] if info else 0
+
+    def _tcp_info(self) -> bytes:
         if self._socket is None:
-            return 0
+            return b""
         try:
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
+            return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
         except OSError:
-            return 0
-        acked: int = struct.unpack_from("Q", info, _BYTES_ACKED)[0]
-        return acked
+            return b""
 
     # --- reading ---
 
     def pause_reading(self) -> None:
         """Take nothing more from this peer for now."""
-        if not self._paused and self._layer is not None and not self._closing:
-            self._paused = True
-            self._layer.pause_reading()
+        self._hold(self._PILED_UP)
 
     def resume_reading(self) -> None:
         """Go on after `pause_reading`."""
-        if self._paused and self._layer is not None and not self._closing:
-            self._paused = False
+        self._let_go(self._PILED_UP)
+
+    def _throttle(self, pause_s: float) -> None:
+        """Read on later: nothing is lost, TCP tells the peer to wait (reliability D5)."""
+        if pause_s > 0 and not self._said_closing:
+            self._hold(self._TOO_FAST)
+            if self._slow_until is not None:
+                self._slow_until.cancel()
+            self._slow_until = self._loop.call_later(pause_s, self._let_go, self._TOO_FAST)
+
+    def _hold(self, why: int) -> None:
+        if self._layer is None or self._closing:
+            return
+        if not self._held:
+            self._layer.pause_reading()
+        self._held |= why
+
+    def _let_go(self, why: int) -> None:
+        if self._layer is None or self._closing or not self._held & why:
+            return
+        self._held &= ~why
+        if not self._held:
             self._layer.resume_reading()
 
     # --- what the layers report ---
@@ -253,7 +311,10 @@ class Connection:
     def data_received(self, octets: bytes) -> None:
         """Octets of the stream, decrypted."""
         if self.end is None:
-            self.act(self.core.receive_bytes(octets, self._loop.time()))
+            now = self.heard_at = self._loop.time()
+            self.act(self.core.receive_bytes(octets, now))
+            if self.throttle is not None:
+                self._throttle(self.throttle.took(len(octets), self.stanzas_in, now))
 
     def eof_received(self, clean: bool) -> None:
         """The peer sends no more."""

@@ -1,92 +1,77 @@
 """Streams that we open: find the target, connect, and see the stream through to its grant.
 
-One dial per domain pair at a time. Owns the outbound connections by pair, and the keys that wait to
-be verified on them. What the shard wants to know goes out as frames.
+One dial per domain pair at a time; several pairs may end up on one stream (`sharing`). Owns the
+dials by pair and the keys that wait to be verified on them. What the shard wants to know goes out
+as frames.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from itertools import takewhile
+from random import Random
 
 import structlog
 
-from router.acceptor.addresses import connect, permitted
+from router.acceptor import attempts
+from router.acceptor.addresses import connect
+from router.acceptor.attempts import AUTHORISED, Approach, Outcome, refusal, unreachable
+from router.acceptor.backoff import Backoff
 from router.acceptor.connection import Connection
-from router.acceptor.dns import Resolver, Target, Unresolvable
+from router.acceptor.dns import Target, Unresolvable
+from router.acceptor.findings import Findings
+from router.acceptor.history import History
+from router.acceptor.lines import Dial, Line
+from router.acceptor.places import Places
+from router.acceptor.sharing import Sharing
 from router.config import Config
 from router.wire.frames import DialFailed, Dialling, Frame, Granted, Verified, VerifyKey
 from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
-from router.xmpp.events import KeyAnswered
+from router.xmpp.events import KeyAnswered, PairRefused
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
+from router.xmpp.s2s import ServerStream
 
 log = structlog.get_logger()
 
 _VERIFY_IDLE_S = 30.0
 _CONNECT_S = 10.0  # per target, all its addresses together
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt at one target ended. `error` None: authorised. `next`: try another target.
-
-    `is_connected`: there was a connection, with TLS where it was tried.
-    """
-
-    error: StanzaError | None
-    next: bool = False
-    is_connected: bool = False
-
-    def verdict(self) -> str:
-        """What this means for a key that nobody could verify (XEP-0220 §2.5, DBK-17)."""
-        condition = self.error.condition if self.error is not None else ""
-        if condition == "remote-server-timeout" and not self.is_connected:
-            return "remote-connection-failed"
-        return condition
-
-
-@dataclass(slots=True, eq=False)
-class Dial:
-    """A dial under way, or the stream it led to.
-
-    `keys` wait for a connection; `asked` have been sent on the one there is.
-    """
-
-    pair: DomainPair
-    connection: Connection | None = None
-    authorised: bool = False
-    for_stanzas: bool = False
-    ended: "asyncio.Future[Outcome] | None" = None
-    keys: list[VerifyKey] = field(default_factory=list)
-    asked: dict[tuple[DomainPair, str], list[VerifyKey]] = field(default_factory=dict)
+_WAYS = 3  # connections to one target, each in another way
 
 
 class Dialer:
     """All streams this acceptor has opened or is opening.
 
-    `new_connection(pair, target)` makes the connection and its core; `to_shard` and `to_acceptor`
-    send frames.
+    `new_connection(pair, target, approach)` makes the connection and its core; `to_shard` and
+    `to_acceptor` send frames.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         config: Config,
-        resolver: Resolver,
+        places: Places,
+        sharing: Sharing,
+        findings: Findings,
+        history: History,
         *,
-        new_connection: Callable[[DomainPair, Target], Connection],
+        new_connection: Callable[[DomainPair, Target, Approach], Connection],
         to_shard: Callable[[int, Frame], None],
         to_acceptor: Callable[[str, Frame], None],
     ) -> None:
         self._loop = loop
         self._config = config
-        self._resolver = resolver
+        self._places = places
+        self._sharing = sharing
+        self._findings = findings
+        self._history = history
         self._new_connection = new_connection
         self._to_shard = to_shard
         self._to_acceptor = to_acceptor
+        self._backoff: Backoff[Outcome] = Backoff(loop.time, Random(), config.dial.backoff_max_s)
         self._dials: dict[DomainPair, Dial] = {}
-        self._streams: dict[int, Dial] = {}
+        self._toward: dict[str, list[Dial]] = {}
+        self._lines: dict[int, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
 
@@ -97,29 +82,46 @@ class Dialer:
         dial = self._dials.get(pair)
         if dial is None:
             dial = self._begin(pair)
-        elif dial.authorised and dial.connection is not None:
-            mechanism = dial.connection.core.mechanism
-            self._tell(Granted(dial.connection.number, pair, True, mechanism), pair)
+        elif dial.authorised and dial.line is not None:
+            connection = dial.line.connection
+            is_ours = connection.direction == "out"
+            mechanism = connection.core.grants.send.get(pair, connection.core.mechanism)
+            self._tell(Granted(connection.number, pair, is_ours, mechanism), pair)
         dial.for_stanzas = True
 
     def verify(self, frame: VerifyKey) -> None:
-        """Have a key verified on the stream to its domain, opening one if there is none.
+        """Have a key verified on a stream to its domain, opening one if there is none.
 
         XEP-0220 §2.1.2; answered by Verified, to the acceptor that holds the inbound stream.
         """
-        pair = frame.pair.inverse()
-        dial = self._dials.get(pair) or self._begin(pair)
-        if dial.connection is None:
+        dial = self._verifying(frame) or self._begin(frame.pair.inverse())
+        if dial.line is None:
             dial.keys.append(frame)
         else:
-            self._ask(dial, frame)
+            self._ask(dial.line, frame)
+
+    def _verifying(self, frame: VerifyKey) -> Dial | None:
+        for dial in self._toward.get(frame.pair.sender, ()):
+            if dial.line is None or dial.line.answers_for(frame):
+                return dial
+        return None
 
     def _begin(self, pair: DomainPair) -> Dial:
-        dial = self._dials[pair] = Dial(pair)
+        dial = self._dials[pair] = Dial(pair, self._loop.create_future())
+        self._toward.setdefault(pair.target, []).append(dial)
         task = self._loop.create_task(self._run(dial))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return dial
+
+    def _forget(self, dial: Dial) -> None:
+        if self._dials.get(dial.pair) is dial:
+            del self._dials[dial.pair]
+        toward = self._toward.get(dial.pair.target, [])
+        if dial in toward:
+            toward.remove(dial)
+            if not toward:
+                del self._toward[dial.pair.target]
 
     def _tell(self, frame: Frame, pair: DomainPair) -> None:
         self._to_shard(shard_of(*pair), frame)
@@ -129,115 +131,212 @@ class Dialer:
     async def _run(self, dial: Dial) -> None:
         self._tell(Dialling(dial.pair), dial.pair)
         outcome = await self._attempts(dial)
+        dial.over.set_result(outcome)
         error = outcome.error
+        keys, dial.keys = dial.keys, []
         if error is None:
+            for key in keys:  # it found a stream on which keys cannot be asked about
+                self.verify(key)
             if not dial.for_stanzas:
                 self._loop.call_later(_VERIFY_IDLE_S, self._close_if_unused, dial)
             return
-        self._dials.pop(dial.pair, None)
-        for key in dial.keys:
+        self._forget(dial)
+        for key in keys:
             self._to_acceptor(key.owner, Verified(key.request, outcome.verdict()))
         log.warning(
             "s2s.dial_failed",
             local=dial.pair.sender,
             remote=dial.pair.target,
+            target=dial.tried,
             condition=error.condition,
             text=error.text,
         )
+        self._history.note(*dial.pair, "dial_failed", condition=error.condition, text=error.text)
         self._tell(DialFailed(dial.pair, error.condition, error.type, error.text), dial.pair)
 
     async def _attempts(self, dial: Dial) -> Outcome:
-        """Try the targets in order until one leads to a grant; how the last one ended."""
+        """Try what there is until something leads to a grant; how the last attempt ended."""
+        pair = dial.pair
         if self._is_draining:
-            return _failed("this server is shutting down")
-        if self._config.peer(dial.pair.target).deny:
-            return _failed("this domain is not admitted", "cancel")
+            return unreachable("this server is shutting down")
+        if self._config.refuses(pair.target):
+            return refusal(pair.target)
+        closed = self._backoff.closed(pair.target) or self._backoff.closed(pair)
+        if closed is not None:
+            self._history.note(*pair, "backoff", seconds=round(closed[1], 1))
+            return closed[0]
+        outcome = await self._anywhere(dial)
+        if outcome.error is None:
+            self._backoff.succeeded(pair.target)
+            self._backoff.succeeded(pair)
+        else:
+            self._backoff.failed(pair if outcome.is_connected else pair.target, outcome)
+        return outcome
+
+    async def _anywhere(self, dial: Dial) -> Outcome:
+        domain = dial.pair.target
         try:
-            targets = await self._targets(dial.pair.target)
+            targets = await self._places.targets(domain)
         except Unresolvable as error:
+            self._history.note(*dial.pair, "dns", failed=str(error))
             return Outcome(StanzaError.of(error.condition, str(error)))
-        outcome = _failed("no target could be reached")
+        found = ", ".join(f"{each.host}:{each.port}" for each in targets)
+        self._history.note(*dial.pair, "dns", targets=found)
+        dial.places = await self._places.of(domain, targets)
+        if dial.for_stanzas:
+            await self._let_others_first(dial)
+            if (shared := self._shared(dial)) is not None:
+                outcome = await self._wait(dial)
+                self._findings.asked(shared.connection, dial.pair, outcome)
+                if outcome.error is None:
+                    return outcome
+        outcome = unreachable("no target could be reached")
         for target in targets:
-            outcome = await self._attempt(dial, target)
+            outcome = await self._target(dial, target)
             if not outcome.next:
                 break
         return outcome
 
-    async def _targets(self, domain: str) -> tuple[Target, ...]:
-        peer = self._config.peer(domain)
-        if peer.target is None:
-            return await self._resolver.targets(domain)
-        return (Target(peer.target.host, peer.target.port, peer.target_tls),)
+    async def _let_others_first(self, dial: Dial) -> None:
+        """Wait while dials that began earlier open a stream that may take this pair as well.
 
-    async def _attempt(self, dial: Dial, target: Target) -> Outcome:
-        where = f"{target.host} port {target.port}"
-        is_static = self._config.peer(dial.pair.target).target is not None
-        allow_private = is_static or self._config.dial.allow_private_addresses
+        Many pairs that need the same server at once, as after a start, then end up on one stream.
+        """
+        earlier = takewhile(lambda each: each is not dial, list(self._dials.values()))
+        leaders = [
+            each
+            for each in earlier
+            if not each.over.done()
+            and not dial.places.isdisjoint(each.places)
+            and self._sharing.may_follow(each.pair, dial.pair)
+        ]
+        for leader in leaders:
+            await asyncio.wait([leader.over], timeout=_CONNECT_S)
+            if not leader.over.done() or leader.over.result().error is not None:
+                return
+
+    def _shared(self, dial: Dial) -> Line | None:
+        """A stream for other pairs that has been asked to take this one, if there is one."""
+        pair = dial.pair
+        connection = self._sharing.find(pair, dial.places)
+        if connection is None:
+            return None
+        line = self._lines.get(connection.number)
+        if line is None:
+            line = self._lines[connection.number] = Line(connection, Approach())
+        self._history.note(*pair, "chosen", stream=connection.number, shared=True)
+        dial.join(line, self._loop.create_future())
+        core = connection.core
+        assert isinstance(core, ServerStream)
+        connection.act(core.ask_for(pair, self._loop.time()))
+        return line
+
+    async def _target(self, dial: Dial, target: Target) -> Outcome:
+        """One target, in one way after another as its answers suggest."""
+        place = (target.host, target.port)
+        if (closed := self._backoff.closed(place)) is not None:
+            return closed[0]
+        tried = [self._findings.approach(dial.pair.target)]
+        outcome = await self._attempt(dial, target, tried[0])
+        while outcome.error is not None and len(tried) < _WAYS:
+            again = outcome.again
+            if again is None and outcome.is_connected and Approach() not in tried:
+                again = Approach()  # what was known of the peer holds no more
+            if again is None or tried.count(again) == 2:
+                break
+            tried.append(again)
+            outcome = await self._attempt(dial, target, again)
+        if outcome.error is None and dial.line is not None:
+            self._findings.opened(dial.line.connection, tried[0], tried[-1])
+        return outcome
+
+    async def _attempt(self, dial: Dial, target: Target, approach: Approach) -> Outcome:
+        place = (target.host, target.port)
+        where = dial.tried = f"{target.host} port {target.port}"
         try:
-            found = await self._resolver.addresses(target.host)
+            addresses = await self._places.addresses(dial.pair.target, target)
         except Unresolvable as error:
             return Outcome(StanzaError.of(error.condition, str(error)), next=True)
-        addresses = [address for address in found if permitted(address, allow_private)]
         if not addresses:
-            return _failed(f"{where}: no address that may be dialled", "cancel")
+            return unreachable(f"{where}: no address that may be dialled", "cancel")
         try:
             async with asyncio.timeout(_CONNECT_S):
                 transport, _ = await connect(self._loop, addresses, target.port, asyncio.Protocol)
         except (OSError, TimeoutError) as error:
-            return _failed(f"{where}: {str(error) or 'no answer'}")
-        ended = dial.ended = self._loop.create_future()
-        connection = dial.connection = self._new_connection(dial.pair, target)
-        self._streams[connection.number] = dial
+            outcome = unreachable(f"{where}: {str(error) or 'no answer'}")
+            self._backoff.failed(place, outcome)
+            self._history.note(*dial.pair, "connect", to=where, failed=str(error) or "no answer")
+            return outcome
+        self._backoff.succeeded(place)
+        connection = self._new_connection(dial.pair, target, approach)
+        line = self._lines[connection.number] = Line(connection, approach)
+        dial.join(line, self._loop.create_future())
         connection.connected(transport)
-        core = _core(connection)
+        self._history.note(
+            *dial.pair, "connect", to=where, address=connection.address, stream=connection.number
+        )
+        core = connection.core
+        assert isinstance(core, InitiatingStream)
         connection.act(core.open())
         waiting, dial.keys = dial.keys, []
         for key in waiting:
-            self._ask(dial, key)
-        outcome: Outcome = await ended
+            self._ask(line, key)
+        return await self._wait(dial)
+
+    async def _wait(self, dial: Dial) -> Outcome:
+        assert dial.ended is not None
+        outcome = await dial.ended
+        if outcome.error is not None:
+            dial.leave()
         return outcome
 
     # --- what becomes of a stream ---
 
     def authorised(self, connection: Connection, pair: DomainPair) -> None:
-        """The peer takes stanzas of `pair` on this outbound stream."""
-        dial = self._streams.get(connection.number)
-        if dial is not None and dial.pair == pair:
+        """The peer takes stanzas of `pair` on this stream."""
+        if (dial := self._waiting(connection, pair)) is not None:
             dial.authorised = True
-            _settle(dial, Outcome(None))
+            dial.settle(AUTHORISED)
 
-    def refused(self, connection: Connection, pair: DomainPair, error: StanzaError) -> None:
-        """The peer refused our proof for `pair`."""
-        dial = self._streams.get(connection.number)
-        if dial is not None and dial.pair == pair:
-            _settle(dial, Outcome(error, is_connected=True))
+    def refused(self, connection: Connection, event: PairRefused) -> None:
+        """The peer refused our proof for a pair."""
+        if (dial := self._waiting(connection, event.pair)) is not None and dial.line is not None:
+            dial.settle(attempts.refused(event.error, event.answer, dial.line.approach))
+
+    def _waiting(self, connection: Connection, pair: DomainPair) -> Dial | None:
+        line = self._lines.get(connection.number)
+        return next((dial for dial in line.dials if dial.pair == pair), None) if line else None
+
+    def heard_from(self, domain: str) -> None:
+        """The domain has just proved itself to us: whatever failed there may work now."""
+        self._backoff.succeeded(domain)
 
     def stream_closing(self, connection: Connection) -> None:
-        """An outbound stream takes nothing more: who wants its pair now, needs another one."""
-        dial = self._streams.get(connection.number)
-        if dial is not None and dial.authorised and self._dials.get(dial.pair) is dial:
-            del self._dials[dial.pair]
+        """A stream takes nothing more: who wants its pairs now, needs another one."""
+        if (line := self._lines.get(connection.number)) is not None:
+            for dial in line.dials:
+                if dial.authorised:
+                    self._forget(dial)
 
     def stream_gone(self, connection: Connection) -> None:
-        """An outbound stream is closed. Keys asked on it are asked at the next target, if any."""
-        dial = self._streams.pop(connection.number, None)
-        if dial is None:
+        """A stream is closed. Keys asked on it are asked at the next target, if any."""
+        line = self._lines.pop(connection.number, None)
+        if line is None:
             return
-        dial.connection = None
-        asked = [key for keys in dial.asked.values() for key in keys]
-        dial.asked.clear()
-        if dial.ended is not None and not dial.ended.done():
-            dial.keys += asked
-            dial.ended.set_result(_outcome(connection))
-            return
+        asked = [key for keys in line.asked.values() for key in keys]
+        for dial in line.dials:
+            dial.line = None
+            if dial.settle(attempts.ended(connection, line.approach)):
+                dial.keys += asked
+                asked = []
         for key in asked:
             self._to_acceptor(key.owner, Verified(key.request, "remote-server-timeout"))
 
     def key_answered(self, connection: Connection, event: KeyAnswered) -> None:
         """The authoritative server has spoken."""
-        dial = self._streams.get(connection.number)
-        if dial is not None:
-            for key in dial.asked.pop((event.pair, event.stream_id), ()):
+        line = self._lines.get(connection.number)
+        if line is not None:
+            for key in line.asked.pop((event.pair, event.stream_id), ()):
                 self._to_acceptor(key.owner, Verified(key.request, event.verdict))
 
     def announcements(self, shards: frozenset[int]) -> Iterator[Frame]:
@@ -258,62 +357,24 @@ class Dialer:
 
     # --- keys ---
 
-    def _ask(self, dial: Dial, frame: VerifyKey) -> None:
-        if dial.connection is None:
-            return
+    def _ask(self, line: Line, frame: VerifyKey) -> None:
         question = (frame.pair, frame.stream_id)
-        first = question not in dial.asked
-        dial.asked.setdefault(question, []).append(frame)
+        first = question not in line.asked
+        line.asked.setdefault(question, []).append(frame)
         if first:
-            core = _core(dial.connection)
+            core = line.connection.core
+            assert isinstance(core, InitiatingStream)
             core.verify(frame.pair, frame.stream_id, frame.key, self._loop.time())
-            dial.connection.act([])
+            line.connection.act([])
 
     def _close_if_unused(self, dial: Dial) -> None:
-        connection = dial.connection
+        line = dial.line
         # A worker that knows of the stream sends stanzas on it without asking for a dial.
-        if (
-            dial.for_stanzas
-            or connection is None
-            or connection.stanzas_in
-            or connection.stanzas_out
-        ):
+        if line is None or dial.for_stanzas or len(line.dials) > 1:
             return
-        if dial.asked:
+        if line.connection.stanzas_in or line.connection.stanzas_out:
+            return
+        if line.asked:
             self._loop.call_later(_VERIFY_IDLE_S, self._close_if_unused, dial)
         else:
-            connection.close()
-
-
-def _failed(text: str, error_type: str = "wait") -> Outcome:
-    """No connection came about."""
-    return Outcome(StanzaError("remote-server-timeout", error_type, text), next=True)
-
-
-def _settle(dial: Dial, outcome: Outcome) -> None:
-    if dial.ended is not None and not dial.ended.done():
-        dial.ended.set_result(outcome)
-
-
-def _core(connection: Connection) -> InitiatingStream:
-    assert isinstance(connection.core, InitiatingStream)
-    return connection.core
-
-
-def _outcome(connection: Connection) -> Outcome:
-    """What a stream that closed before its grant means for those who wait (RTE-10, ERR-03)."""
-    end = connection.end
-    condition = end.condition if end is not None else None
-    if connection.tls_failure:
-        return _failed(f"{connection.address}: TLS: {connection.tls_failure}")
-    text = end.text if end is not None else ""
-    detail = f"{condition or 'connection closed'} during negotiation" + (
-        f": {text}" if text else ""
-    )
-    if condition in ("host-unknown", "host-gone"):
-        return Outcome(StanzaError.of("remote-server-not-found", detail), is_connected=True)
-    if condition == "policy-violation":
-        error = StanzaError("remote-server-timeout", "cancel", detail)
-        return Outcome(error, is_connected=True)
-    error = StanzaError.of("remote-server-timeout", detail)
-    return Outcome(error, next=True, is_connected=True)
+            line.connection.close()

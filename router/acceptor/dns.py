@@ -56,6 +56,20 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """One SRV service of a domain, as DNS has it.
+
+    `unusable` are "." (no such service) and ports where other services listen; `failed` is "", or
+    how no valid answer could be had.
+    """
+
+    name: str
+    targets: tuple[Target, ...]
+    unusable: tuple[Target, ...]
+    failed: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Failure:
     condition: str
     text: str
@@ -100,6 +114,20 @@ class Resolver:
         found: tuple[Target, ...] = await self._look_up(("SRV", host), self._services)
         return in_order(found, self._random)
 
+    async def services(self, domain: str) -> tuple[Service, ...]:
+        """All SRV records of a domain, for people: asked anew, by priority. Never raises."""
+        host = jid.ascii_domain(domain)
+        if _literal(host):
+            return ()
+        replies = await self._service_replies(host)
+        found = []
+        for (name, tls), reply in zip(_SERVICES, replies, strict=True):
+            targets: dict[bool, list[Target]] = {True: [], False: []}
+            for record in sorted(reply.records, key=lambda each: (each.priority, -each.weight)):
+                targets[self._is_usable(record)].append(_target(record, tls))
+            found.append(Service(name, tuple(targets[True]), tuple(targets[False]), reply.failed))
+        return tuple(found)
+
     async def addresses(self, host: str) -> tuple[str, ...]:
         """The addresses of a host, IPv6 before IPv4, unfiltered. Raises Unresolvable."""
         if literal := _literal(host):
@@ -138,12 +166,10 @@ class Resolver:
         return outcome
 
     async def _services(self, host: str) -> tuple[_Outcome, float]:
-        replies = await asyncio.gather(
-            *(self._query(f"{service}.{host}", "SRV") for service, _ in _SERVICES)
-        )
+        replies = await self._service_replies(host)
         ttl_s = min(each.ttl_s for each in replies)
         found = [
-            Target(_host(record), record.port, tls, record.priority, record.weight)
+            _target(record, tls)
             for (_, tls), reply in zip(_SERVICES, replies, strict=True)
             for record in reply.records
             if self._is_usable(record)
@@ -162,6 +188,10 @@ class Resolver:
             lasting_s = ttl_s if reason.condition == _NOT_FOUND else 0.0
             return _Failure(reason.condition, reason.text), lasting_s
         return (Target(host, DEFAULT_PORT, "starttls"),), ttl_s
+
+    async def _service_replies(self, host: str) -> list[_Reply]:
+        queries = (self._query(f"{service}.{host}", "SRV") for service, _ in _SERVICES)
+        return list(await asyncio.gather(*queries))
 
     def _is_usable(self, record: Any) -> bool:
         """Not "." (RFC 2782: no such service), nor a port where other services listen."""
@@ -239,6 +269,10 @@ def _literal(host: str) -> str:
         return str(ip_address(host.removeprefix("[").removesuffix("]")))
     except ValueError:
         return ""
+
+
+def _target(record: Any, tls: TlsMode) -> Target:
+    return Target(_host(record), record.port, tls, record.priority, record.weight)
 
 
 def _host(record: Any) -> str:

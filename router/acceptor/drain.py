@@ -1,7 +1,8 @@
 """Closing an acceptor for good, phase by phase, so that nothing accepted is lost on the way.
 
 1: streams that peers opened; components stay, what they send leaves on our own streams.
-2: components. 3: our own streams, once everything is handed over. Called by the process.
+2: components. 3: what is kept here is handed over, maybe on another acceptor's streams.
+4: our own streams. Called by the process, phase by phase in step with the other acceptors.
 """
 
 import asyncio
@@ -33,8 +34,9 @@ class Drainer:
         elif number == 2:
             await self._close_all(lambda c: c.leg == "component")
         elif number == 3:
-            self._acceptor.begin_drain()
             await self._wait_until(lambda: self._acceptor.pending() == 0, _HANDED_OVER_S)
+        elif number == 4:
+            self._acceptor.begin_drain()
             await self._close_all(lambda c: True)
 
     async def _close_all(self, wanted: Callable[[Connection], bool]) -> None:

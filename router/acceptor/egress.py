@@ -9,14 +9,21 @@ from collections.abc import Callable, Sequence
 
 from router.acceptor.connection import Connection
 from router.acceptor.ingress import Ingress
-from router.wire.frames import Forward, Frame, Returned
+from router.wire.frames import Forward, Frame, Reject, Returned
 from router.wire.shard import shard_of
+from router.xmpp.errors import StanzaError
+from router.xmpp.stanza import Counts, cut
 
 _POLL_S = 0.01
+_NONE = Counts(0, 0, 0)
+_UNREAD = StanzaError.of("resource-constraint", "the other side does not read")
 
 
 class Egress:
-    """All streams of this acceptor, as the lanes see them; `generations` are the shards' now."""
+    """All streams of this acceptor, as the lanes see them; `generations` are the shards' now.
+
+    `buffer_bytes` bounds what may wait in one stream for the peer to read (ERR-06).
+    """
 
     def __init__(
         self,
@@ -24,11 +31,13 @@ class Egress:
         ingress: Ingress,
         generations: Sequence[int],
         to_acceptor: Callable[[str, Frame], None],
+        buffer_bytes: int,
     ) -> None:
         self._loop = loop
         self._generations = generations
         self._ingress = ingress
         self._to_acceptor = to_acceptor
+        self._buffer_bytes = buffer_bytes
         self._waiting: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -48,13 +57,49 @@ class Egress:
             if (declined := connection.outlet.decline(frame)) is not None:
                 self._to_acceptor(frame.owner, declined)
             return
-        if connection.outlet.take(frame):
-            connection.send_run(frame.pair, frame.octets)
-            connection.stanzas_out += frame.counts.total
-            self._ingress.count_sent(connection, frame.counts, len(frame.octets))
+        if connection.outlet.is_new(frame):
+            self._write(connection, frame)
+        else:
+            connection.outlet.take(frame)
         self._waiting.add(connection)
         if self._timer is None:
             self._timer = self._loop.call_later(_POLL_S, self._poll)
+
+    def _write(self, connection: Connection, frame: Forward) -> None:
+        octets, counts = frame.octets, frame.counts
+        limit_bytes = connection.core.peer_limits.max_bytes
+        if connection.buffered() + len(octets) > self._buffer_bytes:
+            octets, counts = b"", _NONE
+            self._reject(frame, frame.first, frame.counts.total, _UNREAD)
+        elif limit_bytes is not None and len(octets) > limit_bytes:
+            octets, counts = self._within(frame, limit_bytes)
+        connection.outlet.take(frame, is_written=octets != b"")
+        if octets:
+            connection.send_run(frame.pair, octets)
+            connection.stanzas_out += counts.total
+            self._ingress.count_sent(connection, counts, len(octets))
+
+    def _within(self, frame: Forward, limit_bytes: int) -> tuple[bytes, Counts]:
+        """What of the run the peer takes (XEP-0478 §4); the owner bounces the rest.
+
+        Told before any progress, so that the owner counts nothing of it as handed over.
+        """
+        fitting: list[bytes] = []
+        counts = _NONE
+        for number, stanza in enumerate(cut(frame.octets), frame.first):
+            if len(stanza.octets) <= limit_bytes:
+                fitting.append(stanza.octets)
+                counts += Counts.one(stanza.kind)
+            else:
+                text = f"the other server takes at most {limit_bytes} octets"
+                self._reject(frame, number, 1, StanzaError.of("policy-violation", text))
+        return b"".join(fitting), counts
+
+    def _reject(self, frame: Forward, first: int, count: int, error: StanzaError) -> None:
+        back = Reject(
+            frame.lane, frame.epoch, first, count, error.condition, error.type, error.text
+        )
+        self._to_acceptor(frame.owner, back)
 
     def _poll(self) -> None:
         self._timer = None

@@ -1,7 +1,8 @@
 """From streams to shards: every run is kept, sent on, and counted once its outcome is known.
 
-Owns the acceptor's half of responsibility: retention (`router.wire.owner`), bounces, conservation
-counts, and pausing of streams whose stanzas pile up. Called by the acceptor.
+Owns the acceptor's half of responsibility: retention (`router.wire.owner`), bounces, what the
+router answers for itself, conservation counts, and pausing of streams whose stanzas pile up. Called
+by the acceptor.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -13,11 +14,15 @@ from router.wire.owner import Answer, Lane, Owner, Resolved
 from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
+from router.xmpp.service import answer_to
 from router.xmpp.stanza import Counts, bounce, cut, may_bounce
 
 
 class Ingress:
-    """All lanes that begin at this acceptor; `window_bytes` bounds what a stream may have open."""
+    """All lanes that begin at this acceptor; `window_bytes` bounds what a stream may have open.
+
+    Stanzas for the domain `service` are answered here, those for others are routed.
+    """
 
     def __init__(
         self,
@@ -27,6 +32,7 @@ class Ingress:
         *,
         to_shard: Callable[[int, Frame], None],
         to_acceptor: Callable[[str, Frame], None],
+        service: str = "",
     ) -> None:
         self._owner = owner
         self._counters = counters
@@ -34,8 +40,10 @@ class Ingress:
         self._to_shard = to_shard
         self._to_acceptor = to_acceptor
         self._streams: dict[int, Connection] = {}
+        self._service = service
         self._lanes: dict[tuple[int, DomainPair], Lane] = {}
-        self._bounce_lanes: dict[DomainPair, Lane] = {}
+        self._own_lanes: dict[tuple[int | None, DomainPair], Lane] = {}
+        self._askers: dict[int, int] = {}  # lane of our answers → stream that pays for its room
 
     # --- in ---
 
@@ -45,7 +53,13 @@ class Ingress:
         """Stanzas of an authorised pair arrived: take responsibility, then route them."""
         self._count("in", connection.leg, counts, len(octets))
         connection.stanzas_in += counts.total
-        lane = self._lane(connection, pair)
+        if pair.target == self._service:
+            self._answer(connection, pair, octets)
+        else:
+            self._keep(connection, self._lane(connection, pair), counts, octets)
+
+    def _keep(self, connection: Connection, lane: Lane, counts: Counts, octets: bytes) -> None:
+        """Send on what is kept at this stream's expense."""
         frame = self._owner.append(lane, counts, octets)
         connection.kept_bytes += len(octets)
         if connection.kept_bytes > self._window_bytes:
@@ -114,20 +128,21 @@ class Ingress:
     def _resolved(self, resolved: Resolved) -> None:
         lane = resolved.lane
         is_ours = lane.stream is None
+        payer = self._askers.get(lane.number, lane.stream)
         for run in resolved.runs:
-            self._release(lane, len(run.octets))
+            self._release(payer, len(run.octets))
             if resolved.error is not None:
                 self._bounce(lane.pair, run.octets, resolved.error, is_ours=is_ours)
             elif not is_ours:
                 self._counters.add("causeway_stanza_outcomes_total", "handed", by=run.counts.total)
         if is_ours and not lane.kept:
-            self._bounce_lanes.pop(lane.pair, None)
+            self._own_lanes.pop((self._askers.pop(lane.number, None), lane.pair), None)
             self._end_if_over(lane)
         elif not (lane.ingress_open or lane.kept) and lane.egress is not None:
             self._to_acceptor(lane.egress.acceptor, Ended(lane.number))
 
-    def _release(self, lane: Lane, amount: int) -> None:
-        connection = self._streams.get(lane.stream) if lane.stream is not None else None
+    def _release(self, stream: int | None, amount: int) -> None:
+        connection = self._streams.get(stream) if stream is not None else None
         if connection is not None:
             connection.kept_bytes -= amount
             if connection.kept_bytes <= self._window_bytes // 2:
@@ -152,11 +167,37 @@ class Ingress:
         if not answers:
             return
         self._counters.add("causeway_stanza_outcomes_total", "bounced", by=counts.total)
-        back = pair.inverse()
-        lane = self._bounce_lanes.get(back)
-        if lane is None:
-            lane = self._bounce_lanes[back] = self._owner.open(back, None)
+        lane = self._own_lane(None, pair.inverse())
         self._to_shard(lane.shard, self._owner.append(lane, counts, b"".join(answers)))
+
+    def _answer(self, connection: Connection, pair: DomainPair, octets: bytes) -> None:
+        """Answer stanzas for the router itself; who does not read the answers is not read either.
+
+        A refusal is a bounce, everything else, silence included, is an answer.
+        """
+        counts, answers, refusals, total = Counts(0, 0, 0), [], 0, 0
+        for stanza in cut(octets):
+            total += 1
+            reply = answer_to(stanza)
+            refusals += reply.is_refusal
+            if reply.octets is not None:
+                answers.append(reply.octets)
+                counts += Counts.one(stanza.kind)
+        self._counters.add("causeway_stanza_outcomes_total", "bounced", by=refusals)
+        self._counters.add("causeway_stanza_outcomes_total", "answered", by=total - refusals)
+        if answers:
+            self._streams[connection.number] = connection
+            lane = self._own_lane(connection.number, pair.inverse())
+            self._askers[lane.number] = connection.number
+            self._keep(connection, lane, counts, b"".join(answers))
+
+    def _own_lane(self, asker: int | None, pair: DomainPair) -> Lane:
+        """A lane for stanzas of our making, as long as there are any on it."""
+        key = (asker, pair)
+        lane = self._own_lanes.get(key)
+        if lane is None:
+            lane = self._own_lanes[key] = self._owner.open(pair, None)
+        return lane
 
     # --- figures ---
 

@@ -21,6 +21,7 @@ class Transport(Protocol):
     def write(self, data: bytes, /) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
+    def write_eof(self) -> None: ...
     def is_closing(self) -> bool: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
@@ -131,6 +132,21 @@ class Layer(asyncio.BufferedProtocol):
             self._say_goodbye()
             self.transport.close()
 
+    def finish(self) -> None:
+        """Send what was written and FIN, drop what still comes, end when the peer does or `abort`.
+
+        For a peer that may be sending: a close with octets unread is a reset, and a reset takes
+        from the peer what it has not read yet.
+        """
+        if self._is_ended or self.transport.is_closing():
+            self.close()
+        elif self._is_open:
+            self.flush()
+            self._is_open = False
+            self._say_goodbye()
+            self.transport.resume_reading()
+            self.transport.write_eof()
+
     def abort(self) -> None:
         """End at once and drop what has not left."""
         self._is_open = False
@@ -174,7 +190,7 @@ class Layer(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """TCP FIN. True: the transport stays open for writing until the upper ends it."""
         self._end_reached(clean=False)
-        return True
+        return self._is_open
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""

@@ -55,6 +55,8 @@ class Listener:
         }
         for kind, bound in sockets.items():
             for each in bound:
+                if kind != "components":
+                    self._openings.listening.add(*each.getsockname()[:2])
                 self._servers.append(await self._serve(each, makers[kind]))
 
     async def _serve(self, bound: socket.socket, make: Callable[[], Connection]) -> asyncio.Server:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from OpenSSL import SSL
 
+from router.acceptor.addresses import Listening
+from router.acceptor.attempts import Approach
 from router.acceptor.certificates import CertificateStore
 from router.acceptor.connection import Connection, Hub
 from router.acceptor.dns import Target
@@ -36,7 +38,7 @@ class Openings:
         self._hub = hub
         self._loop = loop
         self._policy = stream_policy(config)
-        self._certificates = CertificateStore(config.tls.certificates, config.hosted)
+        self.certificates = CertificateStore(config.tls.certificates, config.hosted)
         self._component_secrets = {
             name: domain.secret
             for name, domain in config.domains.items()
@@ -44,6 +46,7 @@ class Openings:
         }
         self._next_number = 1
         self.open: dict[int, Connection] = {}
+        self.listening = Listening()
 
     def inbound(self, *, direct_tls: bool) -> Connection:
         """A connection a remote server opened."""
@@ -53,8 +56,8 @@ class Openings:
 
         def context() -> SSL.Context:
             if direct_tls:
-                return self._certificates.direct_context()
-            return self._certificates.starttls_context(core.local)
+                return self.certificates.direct_context()
+            return self.certificates.starttls_context(core.local)
 
         return self._connection(core, "in", "s2s", context, direct_tls=direct_tls)
 
@@ -65,7 +68,7 @@ class Openings:
         )
         return self._connection(core, "in", "component", None)
 
-    def outbound(self, pair: DomainPair, target: Target) -> Connection:
+    def outbound(self, pair: DomainPair, target: Target, approach: Approach) -> Connection:
         """A connection we are about to open to `target`, for `pair`."""
         direct = target.tls == "direct"
         core = InitiatingStream(
@@ -74,13 +77,14 @@ class Openings:
             pair,
             self._loop.time(),
             direct_tls=direct,
-            has_certificate=self._certificates.has_certificate(pair.sender),
+            has_certificate=approach.external and self.certificates.has_certificate(pair.sender),
+            wants_bidi=approach.bidi,
         )
         return self._connection(
             core,
             "out",
             "s2s",
-            lambda: self._certificates.client_context(pair.sender, direct_tls=direct),
+            lambda: self.certificates.client_context(pair.sender, direct_tls=direct),
             server_name=pair.target,
             direct_tls=direct,
         )

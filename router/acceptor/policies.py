@@ -23,7 +23,8 @@ def stream_policy(config: Config) -> Policy:
     @lru_cache(maxsize=4096)
     def rule(domain: str) -> PeerRule:
         peer = config.peer(domain)
-        return PeerRule(peer.require == "certificate", peer.bidi, peer.deny)
+        is_refused = domain != "" and config.refuses(domain)
+        return PeerRule(peer.require == "certificate", peer.bidi, is_refused)
 
     return Policy(
         hosted=frozenset(config.hosted),

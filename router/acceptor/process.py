@@ -19,8 +19,9 @@ from router.acceptor.acceptor import Acceptor
 from router.acceptor.dns import Resolver
 from router.acceptor.drain import Drainer
 from router.acceptor.listener import Kind, Listener
-from router.acceptor.streams import rows
+from router.acceptor.questions import answer
 from router.config import Config, read_snapshot
+from router.peer_memory import Fact, Learned
 from router.wire.control import (
     ORPHAN_GRACE_S,
     Ask,
@@ -30,16 +31,18 @@ from router.wire.control import (
     Hello,
     Membership,
     Message,
+    PeerFacts,
     Ready,
     answers,
+    peer_facts,
 )
 from router.wire.control_link import ControlLink, beat, connect
 from router.wire.endpoints import bus_endpoint
 
 logger = structlog.get_logger()
 
-_PHASES = (1, 2, 3)
-_END = 4
+_PHASES = (1, 2, 3, 4)
+_END = 5
 
 
 class Process:
@@ -57,7 +60,9 @@ class Process:
             bus_endpoint(config.processes.run_dir, own_id),
             self._context,
             Resolver(config.dns, loop.time, random.Random()),
+            self._learned,
         )
+        self._news: dict[tuple[str, Fact], Learned] = {}
         self._listener = Listener(loop, self._acceptor.openings, self._acceptor.admission)
         self._drainer = Drainer(loop, self._acceptor, self._listener)
         self._link: ControlLink | None = None
@@ -92,11 +97,26 @@ class Process:
         if isinstance(message, Membership):
             self._acceptor.membership(message)
         elif isinstance(message, Ask):
-            found = rows(self._acceptor.connections(), self._id, self._loop.time())
-            for answer in answers(message.request, found if message.what == "streams" else ()):
-                self._send(answer)
+            found = answer(message, self._acceptor, self._id, self._loop.time())
+            for part in answers(message.request, found):
+                self._send(part)
+        elif isinstance(message, PeerFacts):
+            for plain in message.facts:
+                self._acceptor.memory.take(Learned.from_plain(plain))
         elif isinstance(message, Drain):
             self._start(self._drain((message.phase,)))
+
+    def _learned(self, learned: Learned) -> None:
+        """For the other processes: what a turn of the loop learns goes in one message."""
+        if not self._news:
+            self._loop.call_soon(self._tell_news)
+        self._news[learned.domain, learned.fact] = learned
+
+    def _tell_news(self) -> None:
+        news = [learned.to_plain() for learned in self._news.values()]
+        self._news.clear()
+        for message in peer_facts(news):
+            self._send(message)
 
     def _send(self, message: Message) -> None:
         if self._link is not None:
@@ -140,6 +160,7 @@ def main(run: Callable[..., None] = uvloop.run) -> None:
     own_id = f"a{arguments.slot}.{arguments.incarnation}"
     log.configure(own_id)
     config = read_snapshot(arguments.config)
+    log.configure(own_id, config.log.level, config.secrets())
 
     async def serve() -> None:
         process = Process(asyncio.get_running_loop(), config, own_id)

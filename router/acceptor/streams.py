@@ -1,9 +1,11 @@
-"""A stream as people see it: its names in a log line, its row in `causeway streams`."""
+"""A stream as people see it: its names in a log line, its row in `causeway streams`, and what it
+means for one domain pair."""
 
 from collections.abc import Iterable
 
 from router.acceptor.connection import Connection
 from router.xmpp.component import ComponentStream
+from router.xmpp.pair import DomainPair
 from router.xmpp.s2s import ServerStream
 from router.xmpp.states import Phase
 from router.xmpp.xmlstream import XmlStream
@@ -23,6 +25,44 @@ def names(connection: Connection) -> dict[str, object]:
 def rows(connections: Iterable[Connection], acceptor: str, now: float) -> list[dict[str, object]]:
     """What an operator wants to know of each stream. `pairs` are those in use, "a to b"."""
     return [_row(connection, acceptor, now) for connection in connections]
+
+
+def carries(connection: Connection, pair: DomainPair) -> bool:
+    """Whether the stream may carry the pair, one way or the other."""
+    core = connection.core
+    return isinstance(core, ServerStream) and (
+        pair in core.grants.send or pair.inverse() in core.grants.receive
+    )
+
+
+def rows_for_pair(
+    connections: Iterable[Connection], acceptor: str, now: float, pair: DomainPair
+) -> list[dict[str, object]]:
+    """The streams that carry the pair, a local and a remote domain, and those begun for it.
+
+    `sends` and `receives` say by which proof, None: not on this stream; `certificate` what is
+    thought of the peer's for the remote domain, None without TLS.
+    """
+    found = []
+    for connection in connections:
+        core = connection.core
+        if not isinstance(core, ServerStream) or connection.end is not None:
+            continue
+        if carries(connection, pair) or (core.local, core.remote) == pair:
+            verdict = core.evidence.proves(pair.target) if connection.session is not None else None
+            shown = _row(connection, acceptor, now)
+            del shown["pairs"]  # there may be hundreds
+            found.append(
+                {
+                    **shown,
+                    "sends": core.grants.send.get(pair),
+                    "receives": core.grants.receive.get(pair.inverse()),
+                    "certificate": verdict.reason if verdict is not None else None,
+                    "certificate_valid": verdict.valid if verdict is not None else None,
+                    "certificate_not_after": verdict.not_after if verdict is not None else None,
+                }
+            )
+    return found
 
 
 def _row(connection: Connection, acceptor: str, now: float) -> dict[str, object]:

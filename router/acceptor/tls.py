@@ -16,12 +16,19 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from router.acceptor.layer import CHUNK_BYTES, RECEIVE_BUFFER, Layer, Transport, Upper
+from router.acceptor.throttle import Bucket
 from router.xmpp.jid import JidError, ascii_domain, domain
 
 __all__ = ["Alert", "Layer", "TlsError", "TlsLayer", "TlsSession", "TlsUpper", "reason", "refuse"]
 
 _RECORD_BYTES: Final = 16_384  # RFC 8446 §5.1: the most plaintext in one record
 _CIPHERTEXT_BYTES: Final = 32_768  # a record and its overhead in one read
+
+# B3: what TLS itself may cost beyond this share of the data: KeyUpdates, alerts, tiny records. A
+# peer's keys may change a hundred times a second, and some thousand times at once, but no more.
+_OVERHEAD_PER_OCTET: Final = 4
+_OVERHEAD_BYTES_PER_S: Final = 4096
+_OVERHEAD_BURST_BYTES: Final = 131_072
 
 
 class Alert(enum.IntEnum):
@@ -72,7 +79,7 @@ class TlsLayer(Layer):
     TLS octets that the protocol before had already read (direct TLS; STARTTLS forbids any).
     """
 
-    __slots__ = ("_connection", "_is_established", "_tls_upper")
+    __slots__ = ("_connection", "_fed", "_is_established", "_overhead", "_tls_upper")
 
     def __init__(
         self,
@@ -88,6 +95,8 @@ class TlsLayer(Layer):
         super().__init__(transport, upper, written_before)
         self._tls_upper = upper
         self._is_established = False
+        self._fed = 0
+        self._overhead = Bucket(_OVERHEAD_BYTES_PER_S, _OVERHEAD_BURST_BYTES, self._loop.time())
         self._connection = SSL.Connection(context, None)
         if server_side:
             self._connection.set_accept_state()
@@ -104,6 +113,7 @@ class TlsLayer(Layer):
         """The shared buffer holds so many octets of ciphertext for us."""
         if self._is_open:
             self._connection.bio_write(RECEIVE_BUFFER[:nbytes])
+            self._fed += nbytes
             self._advance()
 
     def eof_received(self) -> bool:
@@ -147,6 +157,7 @@ class TlsLayer(Layer):
             self._fail_handshake(fault)
         elif is_complete:
             self._is_established = True
+            self._fed = 0
             self._tls_upper.tls_established(_session(self._connection))
             if self._pending:
                 self._schedule_flush()
@@ -155,7 +166,7 @@ class TlsLayer(Layer):
     def _receive(self) -> None:
         """Hand up all complete records as one, so that the reader makes long runs."""
         records: list[bytes] = []
-        octets_held = 0
+        octets_held = octets_given = 0
         is_end, fault = False, ""
         while True:
             try:
@@ -171,11 +182,16 @@ class TlsLayer(Layer):
             records.append(record)
             octets_held += len(record)
             if octets_held > CHUNK_BYTES - _RECORD_BYTES:
+                octets_given += octets_held
                 self._upper.data_received(b"".join(records))
                 if not self._is_open:
                     return
                 records.clear()
                 octets_held = 0
+        octets_given += octets_held
+        beyond, self._fed = self._fed - _OVERHEAD_PER_OCTET * octets_given, 0
+        if self._overhead.take(beyond, self._loop.time()) > 0:
+            fault = fault or "too many records without data"
         if records:
             self._upper.data_received(records[0] if len(records) == 1 else b"".join(records))
         if not self._is_open:

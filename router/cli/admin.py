@@ -15,11 +15,42 @@ class NotRunning(Exception):
     """No router answers for this configuration."""
 
 
+class Refused(Exception):
+    """The router does not take the question; the text says why."""
+
+
 def get(run_dir: Path, path: str) -> tuple[int, bytes]:
     """Status and body of a GET. Raises NotRunning."""
+    return _request(run_dir, "GET", path)
+
+
+def post(run_dir: Path, path: str) -> tuple[int, bytes]:
+    """Status and body of a POST, which changes something. Raises NotRunning."""
+    return _request(run_dir, "POST", path)
+
+
+def get_json(run_dir: Path, path: str) -> Any:
+    """The document at `path`. Raises NotRunning and Refused."""
+    return _document(path, *get(run_dir, path))
+
+
+def post_json(run_dir: Path, path: str) -> Any:
+    """What the POST came to. Raises NotRunning and Refused."""
+    return _document(path, *post(run_dir, path))
+
+
+def _document(path: str, status: int, body: bytes) -> Any:
+    if status == http.client.BAD_REQUEST:
+        raise Refused(body.decode(errors="replace").strip())
+    if status != http.client.OK:
+        raise NotRunning(f"{path} answered {status}")
+    return json.loads(body)
+
+
+def _request(run_dir: Path, method: str, path: str) -> tuple[int, bytes]:
     connection = _UnixConnection(admin_socket(run_dir))
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
@@ -27,14 +58,6 @@ def get(run_dir: Path, path: str) -> tuple[int, bytes]:
         raise NotRunning(f"no router answers on {admin_socket(run_dir)}: {reason}") from None
     finally:
         connection.close()
-
-
-def get_json(run_dir: Path, path: str) -> Any:
-    """The document at `path`. Raises NotRunning."""
-    status, body = get(run_dir, path)
-    if status != http.client.OK:
-        raise NotRunning(f"{path} answered {status}")
-    return json.loads(body)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -7,9 +7,12 @@ import typer
 
 from router.cli import acceptor, bench, worker
 from router.cli.check import check
+from router.cli.close import close
 from router.cli.demo import demo
+from router.cli.explain import explain
 from router.cli.health import health
 from router.cli.init import init
+from router.cli.pairs import pairs
 from router.cli.run import run
 from router.cli.streams import streams
 
@@ -24,6 +27,9 @@ app.command()(init)
 app.command()(check)
 app.command()(run)
 app.command()(streams)
+app.command()(pairs)
+app.command()(explain)
+app.command()(close)
 app.command()(health)
 app.command()(demo)
 app.command(context_settings=bench.CONTEXT)(bench.bench)

@@ -1,8 +1,10 @@
-"""`causeway check`: is the configuration sound, and what would it serve? No router need run."""
+"""`causeway check`: is the configuration sound, and how does a remote domain look from here?
 
-from datetime import UTC, datetime
+No router need run. The parts are in `check_*`; here is the command and what it prints.
+"""
+
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,88 +18,152 @@ from router.cli.options import (
 from router.config import Config
 from router.config_file import certificate_of
 
+DomainArgument = Annotated[
+    str | None, typer.Argument(metavar="DOMAIN", help="A remote domain to look at.")
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="LOCAL", help="The hosted domain to look from; the first one."),
+]
 
-def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Check the configuration and the certificates.
+
+def check(
+    domain: DomainArgument = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    local: FromOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the configuration, the certificates and the ports; with DOMAIN, how it looks from here.
 
     Exit code 2: the configuration is wrong, and every mistake is printed. 1: the router would
-    start, but with a certificate that peers will not take.
+    not start, or with a certificate that peers will not take; with DOMAIN, no stream can be opened.
     """
     loaded = load_or_exit(config, as_json=as_json, create_secret=False)
-    domains = [_domain(loaded, name) for name in loaded.hosted]
-    problems = _certificate_problems(loaded, domains)
-    if as_json:
-        shown = [_problem(config, message) for message in problems]
-        print_json({"ok": not problems, "problems": shown, "domains": domains})
+    if domain is not None:
+        is_good = _check_domain(loaded, domain, local or loaded.hosted[0], as_json=as_json)
+    elif local is not None:
+        raise typer.BadParameter("goes with DOMAIN", param_hint="--from")
     else:
-        for message in problems:
-            typer.echo(f"{config}: tls.certificates: {message}", err=True)
-        _print_summary(config, loaded, domains, problems)
-    if problems:
+        is_good = _check_config(config, loaded, as_json=as_json)
+    if not is_good:
         raise typer.Exit(1)
 
 
-def _print_summary(
-    file: Path, loaded: Config, domains: list[dict[str, Any]], problems: list[str]
-) -> None:
-    typer.echo(f"{file}: {'see above' if problems else 'ok'}")
-    for domain in domains:
-        typer.echo(_line(domain))
-    if loaded.dialback.enabled and not loaded.dialback.secret:
-        typer.echo(f"{loaded.dialback.secret_file} will be created when the router starts")
+# --- a remote domain -----------------------------------------------------------------------------
 
 
-def _domain(config: Config, name: str) -> dict[str, Any]:
-    files = certificate_of(config.tls, name)
-    assert files, "a configuration that loads has a certificate for each hosted domain"
-    attach = config.domains[name].attach
-    return {"domain": name, "attach": attach, "certificate": _certificate(files[0])}
+def _check_domain(config: Config, domain: str, local: str, *, as_json: bool) -> bool:
+    import uvloop
+
+    from router.acceptor.verdict import TrustAnchorError
+    from router.cli.check_domain import examined
+    from router.cli.check_report import lines
+    from router.xmpp.pair import DomainPair
+
+    pair = DomainPair(_name(local, "--from"), _name(domain, "DOMAIN"))
+    if pair.sender not in config.hosted:
+        raise typer.BadParameter(f"{pair.sender} is not hosted here", param_hint="--from")
+    if pair.target in config.hosted:
+        raise typer.BadParameter(f"{pair.target} is hosted here", param_hint="DOMAIN")
+    try:
+        report = uvloop.run(examined(config, pair))
+    except TrustAnchorError as error:
+        typer.echo(f"tls.trust_anchors: {error}", err=True)
+        return False
+    own = _own_certificate(config, pair.sender)
+    if as_json:
+        print_json({**report, "own_certificate": own})
+    else:
+        for line in lines(report, own):
+            typer.echo(line)
+    return bool(report["ok"])
 
 
-def _certificate_problems(config: Config, domains: list[dict[str, Any]]) -> list[str]:
+def _name(text: str, hint: str) -> str:
+    from router.xmpp import jid
+
+    try:
+        return jid.domain(text)
+    except jid.JidError as error:
+        raise typer.BadParameter(str(error), param_hint=hint) from None
+
+
+# --- the configuration ---------------------------------------------------------------------------
+
+
+def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
     from router.acceptor.certificates import CertificateStore
+    from router.cli.check_listeners import listeners
 
-    expired = [
-        f"{each['domain']}: {each['certificate']['file']} has expired"
+    domains = [_domain(config, name) for name in config.hosted]
+    ports = listeners(config)
+    store = CertificateStore(config.tls.certificates, config.hosted)
+    problems = [_problem(file, "tls.certificates", message) for message in store.problems()]
+    problems += [
+        _problem(file, "tls.certificates", f"{each['domain']}: {_expiry(each)}")
         for each in domains
         if each["certificate"]["days_left"] < 0
     ]
-    return CertificateStore(config.tls.certificates, config.hosted).problems() + expired
+    problems += [
+        _problem(file, f"listen.{each['kind']}", each["reason"])
+        for each in ports
+        if each["state"] == "refused"
+    ]
+    if as_json:
+        shown = {"ok": not problems, "problems": problems, "domains": domains, "listeners": ports}
+        print_json(shown)
+    else:
+        for problem in problems:
+            typer.echo(": ".join(problem.values()), err=True)
+        typer.echo(f"{file}: {'see above' if problems else 'ok'}")
+        for domain in domains:
+            typer.echo(_line(domain))
+        for each in ports:
+            if each["state"] == "held":
+                typer.echo(f"  {each['kind']}: {each['address']} is held by the running router")
+        if config.dialback.enabled and not config.dialback.secret:
+            typer.echo(f"{config.dialback.secret_file} will be created when the router starts")
+    return not problems
 
 
-def _problem(file: Path, message: str) -> dict[str, str]:
-    return {"file": str(file), "key": "tls.certificates", "message": message}
+def _problem(file: Path, key: str, message: str) -> dict[str, str]:
+    return {"file": str(file), "key": key, "message": message}
 
 
-def _certificate(path: Path) -> dict[str, Any]:
-    from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound, load_pem_x509_certificates
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    leaf = load_pem_x509_certificates(path.read_bytes())[0]
-    try:
-        usage = leaf.extensions.get_extension_for_class(ExtendedKeyUsage).value
-        for_client = ExtendedKeyUsageOID.CLIENT_AUTH in usage
-        for_server = ExtendedKeyUsageOID.SERVER_AUTH in usage
-    except ExtensionNotFound:
-        for_client = for_server = True  # RFC 5280 §4.2.1.12: without the extension, any use
-    left = leaf.not_valid_after_utc - datetime.now(UTC)
+def _domain(config: Config, name: str) -> dict[str, Any]:
     return {
-        "file": str(path),
-        "expires": leaf.not_valid_after_utc.isoformat(),
-        "days_left": left.days,
-        "server_auth": for_server,
-        "client_auth": for_client,
+        "domain": name,
+        "attach": "router" if name == config.service else config.domains[name].attach,
+        "certificate": _own_certificate(config, name),
     }
 
 
+def _own_certificate(config: Config, domain: str) -> dict[str, Any]:
+    from cryptography.x509 import load_pem_x509_certificates
+
+    from router.cli.check_certificate import described, expiry_warning
+
+    files = certificate_of(config.tls, domain)
+    assert files, "a configuration that loads has a certificate for each hosted domain"
+    leaf = described(load_pem_x509_certificates(files[0].read_bytes())[0])
+    return {"file": str(files[0]), **leaf, "warning": expiry_warning(leaf)}
+
+
+def _expiry(domain: dict[str, Any]) -> str:
+    return f"{domain['certificate']['file']} {domain['certificate']['warning']}"
+
+
 def _line(domain: dict[str, Any]) -> str:
+    from router.cli.check_certificate import purposes
+
     certificate = domain["certificate"]
-    uses = [name for name in ("server", "client") if certificate[f"{name}_auth"]]
     text = (
         f"  {domain['domain']}: {domain['attach']}, certificate until "
         f"{certificate['expires'][:10]} ({certificate['days_left']} days), "
-        f"for {' and '.join(uses) or 'neither server nor client'}"
+        f"for {purposes(certificate)}"
     )
-    if not certificate["client_auth"]:
+    if not certificate.get("client_auth", True):
         text += "; some peers will want dialback where we dial"
+    if certificate["days_left"] >= 0 and certificate["warning"]:
+        text += f"\n  {domain['domain']}: warning: {_expiry(domain)}"
     return text

@@ -67,6 +67,10 @@ SAMPLE: Final = """\
 
 [dial]
 #allow_private_addresses = false        # loopback, link-local, private ranges; static targets pass
+#backoff_max_s           = 60           # the longest a domain or address that fails is left alone
+
+[log]
+#level = "info"                         # debug, info, warning or error
 
 [limits]
 #max_stanza_bytes            = 262144
@@ -86,19 +90,38 @@ SAMPLE: Final = """\
 #backlog_stanzas             = 1000
 #backlog_s                   = 30
 #lane_window_bytes           = 2097152  # under way from one stream to another
+#output_buffer_bytes         = 16777216 # per stream, while its other end does not read
+#unread_output_s             = 120      # a stream whose other end reads nothing for so long ends
+#idle_check_s                = 300      # nothing came for so long: is the other end still there?
+#unanswered_check_s          = 60       # and what its TCP may take to answer
+#component_grace_s           = 5        # a hosted domain that has just left may be back; 0: refuse
+#verified_domains_per_s      = 4        # new sender domains on one stream, by dialback; 0: any
+#stream_bytes_per_s          = 0        # read from one stream of another server; 0: what it sends
+#stream_stanzas_per_s        = 0
+
+#[e2e]
+#jid = "relay.montague.example"         # the router's own address: answers pings and discovery; it
+                                        # needs a certificate, and is no table of [domains]
 
 # A domain hosted here: it attaches as a component, with this secret.
 [domains."montague.example"]
 attach = "component"
 secret = ""                             # choose one, or secret_file = "montague.secret"
 
-# Every remote domain, unless it has a table of its own.
+# Every remote domain, unless it has a table of its own, or "*.example.org" is nearer. With
+# deny = true here and deny = false there, only those listed are admitted.
 [peers."*"]
 #require = "dialback"                   # what proof is enough: dialback or certificate
 #bidi    = true                         # both directions on one connection (XEP-0288)
 #deny    = false
+#bytes_per_s   = 0                      # for its streams, in place of those of [limits]
+#stanzas_per_s = 0
 
 #[peers."capulet.example"]
 #target     = "192.0.2.1:5269"          # a static route instead of DNS
 #target_tls = "starttls"                # or "direct"
+# What it can do is learned. To say so instead, here or for "*":
+#external         = true                # it takes our certificate (SASL EXTERNAL)
+#multiplex        = true                # it takes several domain pairs on one connection
+#reverse_dialback = true                # it takes further domains on a connection that it opened
 """

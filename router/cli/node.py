@@ -7,11 +7,10 @@ from contextlib import ExitStack
 import uvloop
 
 from router.config import Config
-from router.http.app import application, served
+from router.http.app import served
 from router.log import logger
 from router.supervisor.listeners import (
     ListenError,
-    bound_address,
     close_listeners,
     open_exclusive,
     open_listeners,
@@ -49,6 +48,5 @@ async def _serve(config: Config) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, supervisor.stop)
         loop.add_signal_handler(signal.SIGHUP, log.warning, "reload.not_available")
-        app = application(supervisor, str(bound_address(http)))
-        async with served(app, http, run_dir.admin_socket):
+        async with served(supervisor, http, run_dir.admin_socket):
             return await supervisor.run()

@@ -18,6 +18,8 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LocalArgument = Annotated[str, typer.Argument(metavar="LOCAL", help="A domain hosted here.")]
+RemoteArgument = Annotated[str, typer.Argument(metavar="REMOTE", help="A domain elsewhere.")]
 
 
 def print_json(value: Any) -> None:

@@ -19,7 +19,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     from router.cli.node import CannotStart, run_node
     from router.log import configure
 
-    configure("supervisor")
+    configure("supervisor", loaded.log.level, loaded.secrets())
     try:
         make_run_dir(loaded.processes.run_dir)
         code = run_node(loaded)

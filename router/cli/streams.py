@@ -1,6 +1,6 @@
 """`causeway streams`: the open streams of the running router."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import typer
@@ -13,6 +13,7 @@ from router.cli.options import (
     load_or_exit,
     print_json,
 )
+from router.cli.tables import print_table
 from router.log import escape
 
 COLUMNS: Final = (
@@ -29,7 +30,6 @@ COLUMNS: Final = (
     ("Out", "stanzas_out"),
     ("Age", "age_s"),
 )
-_PIPE_WIDTH: Final = 200
 _NUMBERS: Final = frozenset({"stanzas_in", "stanzas_out", "age_s"})
 
 
@@ -44,7 +44,8 @@ def streams(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) 
     if as_json:
         print_json(rows)
     else:
-        _print_table(rows)
+        titles = {title: key in _NUMBERS for title, key in COLUMNS}
+        print_table(titles, map(cells, rows), "no open streams")
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
@@ -60,19 +61,3 @@ def _cell(key: str, value: Any) -> str:
     if isinstance(value, list):
         return str(value[0]) if len(value) == 1 else str(len(value))
     return f"{value:.0f} s" if key == "age_s" else str(value)
-
-
-def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for title, key in COLUMNS:
-        table.add_column(title, justify="right" if key in _NUMBERS else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, cells(row)))
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
-    console.print(table if rows else "no open streams")

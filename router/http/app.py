@@ -1,18 +1,21 @@
-"""The routes, and what they ask of the node. Served twice: on `listen.http` and on `admin.sock`.
+"""The routes and what they ask of the node: read-only on `listen.http`, all on `admin.sock`.
 
-Read-only. Nothing a peer chose is shown outside /api, and nothing is logged per request.
+Nothing a peer chose is shown outside /api, and nothing is logged per request.
 """
 
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from aiohttp import web
 
+from router.config import Address
 from router.http import status_page
 from router.http.metrics_page import MetricsPage
+from router.xmpp import jid
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -20,6 +23,12 @@ _HEADERS: Final = {
     "Server": "causeway",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+class Shown(Protocol):
+    """A dataclass of plain values."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 class Node(Protocol):
@@ -41,13 +50,28 @@ class Node(Protocol):
         """One row for each open stream."""
         ...
 
+    async def pairs(self) -> Sequence[Mapping[str, object]]:
+        """One row for each pair that has a stream, a dial or a backlog."""
+        ...
+
+    async def explain(self, local: str, remote: str) -> Shown:
+        """What is known of the way between two domains."""
+        ...
+
+    async def close(self, local: str, remote: str) -> Sequence[Mapping[str, object]]:
+        """Close all streams that carry the pair in order; a row for each."""
+        ...
+
     def totals(self) -> Mapping[str, Mapping[tuple[str, ...], float]]:
         """Each metric's value by label values."""
         ...
 
 
-def application(node: Node, http_address: str) -> web.Application:
-    """All routes; `http_address` is what /api/listeners says of `listen.http`."""
+def application(node: Node, http_address: str, *, acts: bool = False) -> web.Application:
+    """All routes; with `acts` those too that change something, which are for the admin socket.
+
+    `http_address` is what /api/listeners says of `listen.http`.
+    """
     metrics = MetricsPage(node.totals)
 
     def listeners() -> dict[str, Sequence[str]]:
@@ -69,6 +93,15 @@ def application(node: Node, http_address: str) -> web.Application:
     async def show_streams(_request: web.Request) -> web.Response:
         return web.json_response(await node.streams())
 
+    async def show_pairs(_request: web.Request) -> web.Response:
+        return web.json_response(await node.pairs())
+
+    async def explain(request: web.Request) -> web.Response:
+        return web.json_response(asdict(await node.explain(*_domains(request))))
+
+    async def close(request: web.Request) -> web.Response:
+        return web.json_response(await node.close(*_domains(request)))
+
     async def show_listeners(_request: web.Request) -> web.Response:
         return web.json_response(listeners())
 
@@ -84,22 +117,49 @@ def application(node: Node, http_address: str) -> web.Application:
     app.router.add_get("/ready", show_ready)
     app.router.add_get("/metrics", show_metrics)
     app.router.add_get("/api/streams", show_streams)
+    app.router.add_get("/api/pairs", show_pairs)
+    app.router.add_get("/api/explain", explain)
     app.router.add_get("/api/listeners", show_listeners)
+    if acts:
+        app.router.add_post("/api/close", close)
     return app
 
 
 @asynccontextmanager
-async def served(app: web.Application, http: socket.socket, admin: Path) -> AsyncIterator[None]:
-    """Serve the app on a listening TCP socket and on a Unix socket of mode 0600 at `admin`."""
+async def served(node: Node, http: socket.socket, admin: Path) -> AsyncIterator[None]:
+    """Serve on a listening TCP socket, and all of it on a Unix socket of mode 0600 at `admin`."""
+    host, port = http.getsockname()[:2]
+    address = str(Address(host, port))
+    async with _running(application(node, address)) as public:
+        await web.SockSite(public, http).start()
+        async with _running(application(node, address, acts=True)) as private:
+            await web.UnixSite(private, admin).start()
+            _make_private(admin)
+            yield
+
+
+@asynccontextmanager
+async def _running(app: web.Application) -> AsyncIterator[web.AppRunner]:
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.SockSite(runner, http).start()
-        await web.UnixSite(runner, admin).start()
-        _make_private(admin)
-        yield
+        yield runner
     finally:
         await runner.cleanup()
+
+
+def _domains(request: web.Request) -> tuple[str, str]:
+    """`local` and `remote` of the query, normalised; else the answer is 400 and says why."""
+    return _domain(request, "local"), _domain(request, "remote")
+
+
+def _domain(request: web.Request, name: str) -> str:
+    text = request.query.get(name, "")
+    try:
+        return jid.domain(text)
+    except jid.JidError as error:
+        reason = f"{text[:256]!r}: {error}" if text else "is missing"
+        raise web.HTTPBadRequest(text=f"{name} {reason}\n") from None
 
 
 def _make_private(path: Path) -> None:

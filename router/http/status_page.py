@@ -60,7 +60,8 @@ $streams
 <table>
 $listeners
 </table>
-<p><a href="/metrics">metrics</a> · <a href="/api/streams">streams</a></p>
+<p><a href="/metrics">metrics</a> · <a href="/api/streams">streams</a> ·
+<a href="/api/pairs">pairs</a></p>
 </body>
 </html>
 """)

@@ -4,7 +4,8 @@ run_dir     the directory of one running router: lock, sockets, configuration sn
 listeners   the listening sockets, one per acceptor slot and address
 processes   slots, incarnations, deaths, the restart budget
 membership  pure: workers on seats, owners of shards, generations
-questions   what the operator asks all acceptors
+questions   what the operator asks all processes
+explanation pure: what they know of one domain pair, made an answer
 drain       the order in which everything ends
 supervisor  the loop that joins them; carries no client traffic
 build       the versions this program runs on

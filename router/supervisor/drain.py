@@ -14,10 +14,11 @@ from router.wire.control import Drain
 Wait = Callable[[Callable[[], bool], float], Awaitable[None]]
 """Wait until the condition holds, for at most so many seconds."""
 
-PHASE_LIMITS_S: Final = {1: 6.0, 2: 6.0, 3: 15.0}
+PHASE_LIMITS_S: Final = {1: 6.0, 2: 6.0, 3: 6.0, 4: 15.0}
 PHASES_LIMIT_S: Final = 15.0
-"""What the early phases leave over is for the last, which hands over what is still here."""
-END: Final = 4
+"""What the early phases leave over is for the last."""
+BEGIN: Final = 1
+END: Final = 5
 END_LIMITS_S: Final[dict[Role, float]] = {"acceptor": 2.0, "worker": 1.0}
 KILL_LIMIT_S: Final = 0.5
 
@@ -31,6 +32,8 @@ async def drain(processes: Processes, wait: Wait, clock: Callable[[], float]) ->
     for acceptor in processes.of("acceptor"):
         if not acceptor.is_ready:
             acceptor.kill()  # it serves nobody yet
+    for worker in processes.of("worker"):
+        worker.send(Drain(BEGIN))  # nobody attaches any more: what waits for that need not
     for phase, limit_s in PHASE_LIMITS_S.items():
         for acceptor in processes.of("acceptor"):
             acceptor.send(Drain(phase))

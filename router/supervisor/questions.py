@@ -1,4 +1,4 @@
-"""Questions of the operator's to all acceptors, and their answers put together."""
+"""Questions of the operator's to several processes, and their answers put together."""
 
 import asyncio
 import itertools
@@ -26,13 +26,15 @@ class Questions:
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Question] = {}
 
-    async def ask(self, what: str, children: Collection[Child]) -> list[dict[str, object]]:
+    async def ask(
+        self, what: str, children: Collection[Child], *arguments: str
+    ) -> list[dict[str, object]]:
         """The rows of all, without those who died or did not answer within ANSWER_TIMEOUT_S."""
         number = next(self._numbers)
         question = self._asked[number] = _Question({child.id for child in children})
         try:
             for child in children:
-                child.send(Ask(number, what))
+                child.send(Ask(number, what, arguments))
             if question.open:
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     await question.complete.wait()

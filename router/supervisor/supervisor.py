@@ -6,6 +6,7 @@ brought to it by `router.cli.run`.
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from typing import Final
 from router.config import Config
 from router.log import logger
 from router.metrics import Counters, Ledger
+from router.peer_memory import Learned, PeerMemory
 from router.supervisor.build import build_labels
 from router.supervisor.drain import drain
+from router.supervisor.explanation import Explanation, explanation
 from router.supervisor.listeners import Listener, close_listeners
 from router.supervisor.membership import Seating
 from router.supervisor.processes import Child, Processes, RestartBudget, Role, describe_exit
@@ -29,7 +32,9 @@ from router.wire.control import (
     Hello,
     Membership,
     Message,
+    PeerFacts,
     Ready,
+    peer_facts,
 )
 from router.wire.control_link import ControlLink
 from router.wire.endpoints import bus_endpoint
@@ -82,6 +87,8 @@ class Supervisor:
         self._seating = Seating.vacant(config.processes.workers)
         self._membership = self._current_membership(version=0)
         self._questions = Questions()
+        self._hosted = frozenset(config.hosted)
+        self._memory = PeerMemory(config, time.time, lambda _: None)
         self._ledger = Ledger()
         self._counters = Counters()
         self._counters.set("causeway_build_info", *build_labels(), value=1)
@@ -131,8 +138,26 @@ class Supervisor:
 
     async def streams(self) -> list[dict[str, object]]:
         """One row for each open stream, from all acceptors that answer."""
-        acceptors = [child for child in self._processes.of("acceptor") if child.is_ready]
-        return await self._questions.ask("streams", acceptors)
+        return await self._questions.ask("streams", self._that_serve("acceptor"))
+
+    async def pairs(self) -> list[dict[str, object]]:
+        """One row for each pair that has a stream, a dial or a backlog, from all workers."""
+        return await self._questions.ask("pairs", self._that_serve("worker"))
+
+    async def explain(self, local: str, remote: str) -> Explanation:
+        """What is known of the way between two domains, both normalised."""
+        everybody = [*self._that_serve("acceptor"), *self._that_serve("worker")]
+        rows = await self._questions.ask("explain", everybody, local, remote)
+        peer = self._memory.rows(remote)
+        return explanation(local, remote, local in self._hosted, rows, peer, time.time())
+
+    async def close(self, local: str, remote: str) -> list[dict[str, object]]:
+        """Close in order all streams that carry the pair; a row for each."""
+        log.info("pair.close_asked", local=local, remote=remote)
+        return await self._questions.ask("close", self._that_serve("acceptor"), local, remote)
+
+    def _that_serve(self, role: Role) -> list[Child]:
+        return [child for child in self._processes.of(role) if child.is_ready]
 
     def totals(self) -> dict[str, dict[tuple[str, ...], float]]:
         """As `Ledger.totals`, our own counters included."""
@@ -317,8 +342,10 @@ class Supervisor:
         child.heard_s = asyncio.get_running_loop().time()
         if isinstance(message, Beat):
             self._ledger.beat(child.id, message.counters)
+        elif isinstance(message, PeerFacts):
+            self._learned(child, message)
         elif child.popen.returncode is not None:
-            return  # the last words of the dead; only their counts still matter
+            return  # the last words of the dead: what they counted and learned still matters
         elif isinstance(message, Ready):
             self._ready(child)
         elif isinstance(message, Answer):
@@ -349,7 +376,18 @@ class Supervisor:
         if child.role == "worker":
             self._reseat(self._seating.arrived(child.id))
         self._announce(child)
+        if child.role == "acceptor":
+            for message in peer_facts([each.to_plain() for each in self._memory.everything()]):
+                child.send(message)
         log.info("process.ready", process=child.id)
         if not self._complete and not self.not_ready():
             self._complete = True
             log.info("router.ready", listeners=self._addresses)
+
+    def _learned(self, source: Child, message: PeerFacts) -> None:
+        """What one acceptor learned, all know, and those that come after it."""
+        for plain in message.facts:
+            self._memory.take(Learned.from_plain(plain))
+        for acceptor in self._that_serve("acceptor"):
+            if acceptor is not source:
+                acceptor.send(message)

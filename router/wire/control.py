@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 ROWS_PER_ANSWER: Final = 2000
+FACTS_PER_MESSAGE: Final = 1000
 
 BEAT_INTERVAL_S: Final = 0.25
 ORPHAN_GRACE_S: Final = 60
@@ -81,6 +82,27 @@ class Drained(Message):
     phase: int
 
 
+# --- both ways -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFacts(Message):
+    """What was learned of remote domains: (domain, fact, value, when, in seconds since the epoch).
+
+    An acceptor tells what it learned itself; the supervisor passes it on to the other acceptors,
+    and tells one that becomes ready all it knows. At most FACTS_PER_MESSAGE.
+    """
+
+    KIND: ClassVar[int] = 6
+    facts: tuple[tuple[str, str, str, float], ...]
+
+
+def peer_facts(facts: Sequence[tuple[str, str, str, float]]) -> Iterator[PeerFacts]:
+    """The facts in as many messages as the bound asks for."""
+    for start in range(0, len(facts), FACTS_PER_MESSAGE):
+        yield PeerFacts(tuple(facts[start : start + FACTS_PER_MESSAGE]))
+
+
 # --- supervisor → process ------------------------------------------------------------------------
 
 
@@ -102,20 +124,26 @@ class Membership(Message):
 
 @dataclass(frozen=True, slots=True)
 class Ask(Message):
-    """A question of the operator's; `what` is "streams" or "pairs". Answered by Answer."""
+    """A question of the operator's, or an order. Answered by Answer.
+
+    To acceptors: "streams"; "explain" and "close", whose arguments are a local and a remote domain.
+    To workers: "pairs"; "explain", as above.
+    """
 
     KIND: ClassVar[int] = 21
     request: int
     what: str
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Drain(Message):
-    """Close for good, phase by phase; each is answered by Drained. Workers get phase 4 alone.
+    """Close for good, phase by phase; each is answered by Drained, but not by workers.
 
     1: stop accepting, close the s2s streams that peers opened, reading on to their closing tags.
-    2: close the component streams likewise. 3: close our own streams once all is handed over.
-    4: send a last Beat and end the process, exit code 0.
+    Workers: wait no more for hosted domains that are away. They get 1 and 5 alone.
+    2: close the component streams likewise. 3: hand over what is kept; others may still need our
+    streams for theirs. 4: close our own streams. 5: send a last Beat and end, exit code 0.
     """
 
     KIND: ClassVar[int] = 22

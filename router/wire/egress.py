@@ -34,8 +34,11 @@ class Outlet:
         self._unacknowledged: deque[tuple[int, LaneKey, int]] = deque()
         self._dirty: set[LaneKey] = set()
 
-    def take(self, frame: Forward) -> bool:
-        """Whether to write this run: False for one that was written before."""
+    def take(self, frame: Forward, *, is_written: bool = True) -> bool:
+        """Whether to write this run: False for one that was written before.
+
+        `is_written` False: all of it is rejected here, and nothing of it will be acknowledged.
+        """
         key = (frame.owner, frame.lane)
         last = frame.first + frame.counts.total - 1
         lane = self._lanes.get(key)
@@ -46,8 +49,14 @@ class Outlet:
         if frame.first <= lane.took:
             return False
         lane.took = last
-        self._unflushed.append((key, last))
+        if is_written:
+            self._unflushed.append((key, last))
         return True
+
+    def is_new(self, frame: Forward) -> bool:
+        """Whether the run has not been taken before."""
+        lane = self._lanes.get((frame.owner, frame.lane))
+        return lane is None or frame.first > lane.took
 
     def decline(self, frame: Forward) -> Returned | None:
         """What its owner is to hear of a run that came too late to be written.

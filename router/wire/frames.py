@@ -5,7 +5,7 @@ the fields stand here, then, for frames that carry stanzas, the octets as a part
 `codec` turns frames into parts and back. Nothing here is ever sent to another server.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from router.xmpp.pair import DomainPair
@@ -112,7 +112,7 @@ class Verify(Frame):
     request: int
     pair: DomainPair
     stream_id: str
-    key: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ class VerifyKey(Frame):
     request: int
     pair: DomainPair
     stream_id: str
-    key: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

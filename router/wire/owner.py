@@ -12,7 +12,7 @@ from router.wire.frames import Data, Progress, Reject, Returned, StreamId
 from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
-from router.xmpp.stanza import Counts
+from router.xmpp.stanza import Counts, cut
 
 DOUBTFUL = StanzaError("remote-server-timeout", "wait", "delivery unknown")
 
@@ -108,11 +108,13 @@ class Owner:
         return Answer((self._resolve(lane, done),)) if done else Answer()
 
     def rejected(self, frame: Reject) -> Answer:
-        """A worker refuses a run: it is to be bounced."""
+        """A run, or a part of one, finds no way: it is to be bounced."""
         lane = self._lanes.get(frame.lane)
         if lane is None or frame.epoch != lane.epoch:
             return Answer()  # of an epoch before: the runs have been sent again since
-        runs = _take_out(lane, frame.first, frame.first + frame.count - 1)
+        last = frame.first + frame.count - 1
+        _split(lane, frame.first, last)
+        runs = _take_out(lane, frame.first, last)
         error = StanzaError(frame.condition, frame.type, frame.text)
         return Answer((self._resolve(lane, runs, error),)) if runs else Answer()
 
@@ -186,6 +188,27 @@ class Owner:
         if lane.ingress_open or lane.kept:
             return False
         return self._lanes.pop(lane.number, None) is not None
+
+
+def _split(lane: Lane, first: int, last: int) -> None:
+    """See to it that no kept run reaches over either end of `first` to `last`."""
+    if any(run.first < first <= run.last or run.first <= last < run.last for run in lane.kept):
+        lane.kept = deque(part for run in lane.kept for part in _parts(run, first, last))
+
+
+def _parts(run: Kept, first: int, last: int) -> Iterator[Kept]:
+    """The run before `first`, from there to `last`, and behind it; what is empty is left out."""
+    if run.last < first or last < run.first or (first <= run.first and run.last <= last):
+        yield run
+        return
+    parts: dict[int, Kept] = {}
+    for number, stanza in enumerate(cut(run.octets), run.first):
+        place = (number >= first) + (number > last)
+        part = parts.setdefault(place, Kept(number, number - 1, Counts(0, 0, 0), b""))
+        part.last = number
+        part.counts += Counts.one(stanza.kind)
+        part.octets += stanza.octets
+    yield from parts.values()
 
 
 def _take_out(lane: Lane, first: int, last: int) -> list[Kept]:

@@ -3,10 +3,9 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
+from xml.etree import ElementTree as etree
 
-from lxml import etree
-
-from router.xmpp import jid, names, writer
+from router.xmpp import names, writer
 from router.xmpp.errors import StreamError
 from router.xmpp.events import (
     AttachRequested,
@@ -20,7 +19,7 @@ from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
 from router.xmpp.reader import Faulty, Header, Run
 from router.xmpp.states import COMPONENT, Input, Phase
-from router.xmpp.xmlstream import XmlStream
+from router.xmpp.xmlstream import XmlStream, header_domain
 
 _HANDSHAKE_TAG = f"{{{names.COMPONENT}}}handshake"
 
@@ -53,6 +52,7 @@ class ComponentStream(XmlStream):
         self.mechanism = "component"
         self.write(b"<handshake/>")
         self._proved()
+        self._reader.hears_stanzas = True
         self.emit(PairAuthorised(DomainPair(self.domain, self.domain), True, "component"))
         return self._take_events()
 
@@ -65,13 +65,13 @@ class ComponentStream(XmlStream):
         return pair.target == self.domain and self.phase is Phase.OPEN
 
     def _received_header(self, header: Header) -> None:
-        try:
-            domain = jid.domain(header.attributes.get("to", ""))
-        except jid.JidError as error:
-            raise StreamError("host-unknown", str(error)) from None
-        if domain not in self._secrets:
+        domain = header_domain(header, "to")
+        if domain and domain in self._secrets:
+            self.domain = domain
+        if header.fault is not None:
+            raise header.fault
+        if not self.domain:
             raise StreamError("host-unknown", "no such component here")
-        self.domain = domain
         self._move(Input.HEADER)
         self._send_header()
 
@@ -84,8 +84,8 @@ class ComponentStream(XmlStream):
             )
         )
 
-    def _received_element(self, element: etree._Element) -> None:
-        if self._hears_stanzas():
+    def _received_element(self, element: etree.Element) -> None:
+        if self._reader.hears_stanzas:
             self.emit(Ignored(f"unknown element {element.tag!r}"))
             return
         if element.tag != _HANDSHAKE_TAG or not self._may(Input.AUTH):
@@ -98,14 +98,6 @@ class ComponentStream(XmlStream):
         self._move(Input.AUTH)
         self.emit(AttachRequested(self.domain))
 
-    def _received_fault(self, error: StreamError) -> None:
-        if error.condition == "unsupported-stanza-type" and not self._hears_stanzas():
-            error = StreamError("not-authorized", "handshake expected")  # CMP-03
-        super()._received_fault(error)
-
-    def _hears_stanzas(self) -> bool:
-        return self.mechanism != ""
-
     def _received_run(self, run: Run) -> None:
         self._check_sender(run.pair)
         self.emit(RunReceived(run.pair, run.counts, run.octets))
@@ -115,8 +107,6 @@ class ComponentStream(XmlStream):
         self.emit(StanzaRefused(faulty.pair, faulty.octets, faulty.error))
 
     def _check_sender(self, pair: DomainPair) -> None:
-        """CMP-03, CMP-04: nothing before the handshake, nothing from another domain."""
-        if not self._hears_stanzas():
-            raise StreamError("not-authorized", "stanza before the handshake")
+        """CMP-04: nothing from another domain."""
         if pair.sender != self.domain:
             raise StreamError("invalid-from", "stanza from a domain that is not the component's")

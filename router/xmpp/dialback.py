@@ -7,9 +7,8 @@ worth is decided outside. Both s2s cores hold one `Dialback` each and are its `H
 import hashlib
 import hmac
 from typing import Final, Protocol
+from xml.etree import ElementTree as etree
 from xml.sax.saxutils import escape
-
-from lxml import etree
 
 from router.xmpp import jid, names
 from router.xmpp.certificate import Evidence
@@ -18,6 +17,7 @@ from router.xmpp.events import Event, Ignored, KeyAnswered, KeyReceived, PairRef
 from router.xmpp.grants import Grants
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
+from router.xmpp.reader import local_name
 from router.xmpp.stanza import error_element
 from router.xmpp.writer import attributes
 
@@ -113,7 +113,7 @@ class Dialback:
         given = attributes({"from": pair.sender, "to": pair.target})
         host.write(f"<db:result{given}>{value}</db:result>".encode())
 
-    def _result_answered(self, pair: DomainPair, element: etree._Element) -> None:
+    def _result_answered(self, pair: DomainPair, element: etree.Element) -> None:
         asked = pair.inverse()
         if asked not in self._results:
             self._stray(f"db:result type for {asked} that was not asked")
@@ -200,7 +200,7 @@ class Dialback:
 
     # --- authoritative server ---
 
-    def _verify_received(self, pair: DomainPair, element: etree._Element, value: str) -> None:
+    def _verify_received(self, pair: DomainPair, element: etree.Element, value: str) -> None:
         """Answer a question about a key by computing it again (XEP-0220 §2.2.2).
 
         Here the sender of `pair` is the receiving server, its target the domain the key speaks for.
@@ -221,7 +221,7 @@ class Dialback:
         given = attributes({"from": pair.target, "to": pair.sender, "id": stream_id, "type": kind})
         self._host.write(_element("verify", given, condition))
 
-    def _verify_answered(self, pair: DomainPair, element: etree._Element) -> None:
+    def _verify_answered(self, pair: DomainPair, element: etree.Element) -> None:
         asked = (pair, element.get("id", ""))
         if asked not in self._verifications:
             self._stray(f"db:verify type for {asked[0]} that was not asked here")
@@ -238,7 +238,7 @@ class Dialback:
 
     # --- both ---
 
-    def received(self, element: etree._Element) -> None:
+    def received(self, element: etree.Element) -> None:
         """Take a db:result or db:verify. Raises StreamError for broken addressing."""
         pair = _addresses(element)
         value = (element.text or "").strip()
@@ -262,12 +262,12 @@ class Dialback:
         self._host.emit(Ignored(what))
 
 
-def is_verify_answer(element: etree._Element) -> bool:
+def is_verify_answer(element: etree.Element) -> bool:
     """Whether this is an authoritative server's answer to a db:verify."""
     return element.tag == VERIFY_TAG and element.get("type") is not None
 
 
-def _addresses(element: etree._Element) -> DomainPair:
+def _addresses(element: etree.Element) -> DomainPair:
     """From and to of a dialback element: domainparts only, both there (XEP-0220 §2.1)."""
     given = []
     for name in ("from", "to"):
@@ -292,10 +292,10 @@ def _element(name: str, given: str, condition: str | None) -> bytes:
 _ERROR_TYPES: Final = STANZA_CONDITIONS | {"forbidden": "cancel", "not-authorized": "cancel"}
 
 
-def _condition(element: etree._Element) -> str:
+def _condition(element: etree.Element) -> str:
     """The stanza condition of a dialback error, or undefined-condition."""
     for child in element.iterfind(f"{{*}}error/{{{names.STANZA_ERRORS}}}*"):
-        found = etree.QName(child).localname
+        found = local_name(child)
         if found in STANZA_CONDITIONS:
             return found
     return "undefined-condition"

@@ -1,6 +1,6 @@
 """Everything a stream can report or ask. An event that asks names the method that answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
@@ -69,7 +69,7 @@ class KeyReceived(Event):
 
     pair: DomainPair
     stream_id: str
-    key: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,10 @@ def refusal(data: str, stream_from: str) -> str | None:
     if data in ("", "="):
         return None
     try:
-        identity = base64.b64decode(data.encode("ascii"), validate=True).decode()
-    except (binascii.Error, UnicodeError):
+        octets = base64.b64decode(data.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
         return "incorrect-encoding"
     try:
-        return None if jid.domain(identity) == stream_from else "invalid-authzid"
-    except jid.JidError:
+        return None if jid.domain(octets.decode()) == stream_from else "invalid-authzid"
+    except (jid.JidError, UnicodeDecodeError):
         return "invalid-authzid"

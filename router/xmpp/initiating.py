@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from xml.etree import ElementTree as etree
 
-from lxml import etree
-
-from router.xmpp import bidi, external, names, writer
+from router.xmpp import bidi, external, limits, names, writer
 from router.xmpp.dialback import FEATURE_TAG as DIALBACK_FEATURE_TAG
 from router.xmpp.errors import MisuseError, StanzaError, StreamError
 from router.xmpp.events import Event, Ignored, PairRefused, StartTls, StreamClosed
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
-from router.xmpp.reader import Header
+from router.xmpp.reader import Header, local_name
 from router.xmpp.s2s import ServerStream, speaks_version_1
 from router.xmpp.states import INITIATING, Input, Phase
 
@@ -79,12 +78,18 @@ class InitiatingStream(ServerStream):
             self._send_header()
         return self._take_events()
 
+    def may_verify(self, pair: DomainPair) -> bool:
+        """Whether the peer is authoritative for the pair's sender: the server we opened this to."""
+        return pair.sender == self.remote or any(
+            pair.sender == proved.target for proved in self.grants.send
+        )
+
     def verify(self, pair: DomainPair, stream_id: str, key: str, now: float) -> None:
         """Have the peer verify a key for `pair` (its domain the sender): answered by KeyAnswered.
 
         XEP-0220 §2.1.2. Sent as soon as the stream is past its features, authenticated or not.
         """
-        if pair.sender != self.remote:
+        if not self.may_verify(pair):
             raise MisuseError(f"{self.remote} is not authoritative for {pair.sender}")
         self._now = now
         if self._carries_verify():
@@ -109,6 +114,8 @@ class InitiatingStream(ServerStream):
         self._send_header()
 
     def _received_header(self, header: Header) -> None:
+        if header.fault is not None:
+            raise header.fault
         self.stream_id = header.attributes.get("id", "")
         self._peer_knows_dialback = names.DIALBACK in header.namespaces.values()
         version_1 = speaks_version_1(header)
@@ -119,7 +126,7 @@ class InitiatingStream(ServerStream):
             self._move(Input.FEATURES)
             self._negotiate(None)
 
-    def _received_element(self, element: etree._Element) -> None:
+    def _received_element(self, element: etree.Element) -> None:
         if self.phase is not Phase.STARTTLS and self._received_dialback(element):
             return
         if element.tag == _FEATURES_TAG:
@@ -136,20 +143,20 @@ class InitiatingStream(ServerStream):
         else:
             self.emit(Ignored(f"unexpected element {element.tag!r}"))
 
-    def _received_features(self, features: etree._Element) -> None:
+    def _received_features(self, features: etree.Element) -> None:
         if not self._may(Input.FEATURES):
             self.emit(Ignored("features where none were due"))
             return
         self._move(Input.FEATURES)
         self._negotiate(features)
 
-    def _negotiate(self, features: etree._Element | None) -> None:
+    def _negotiate(self, features: etree.Element | None) -> None:
         """Take the next step the features allow (RFC 6120 §4.3.2)."""
+        self.peer_limits = limits.announced(features)
         offered = {child.tag for child in features} if features is not None else set()
         self.offers = _offers(features, self.offers)
         self._peer_knows_dialback |= self.offers.dialback
         if self.phase is Phase.OPEN:
-            self.external = "accepted"
             self._accepted(self._pair, "external")
         elif self.phase is Phase.PLAIN and (self._needs_tls() or _STARTTLS_TAG in offered):
             # TLS-08: asked for even when not offered, in case somebody took the offer out.
@@ -158,7 +165,9 @@ class InitiatingStream(ServerStream):
         else:
             if self._trusts_bidi() and not offered.isdisjoint(bidi.FEATURE_TAGS):
                 self.is_bidi = True
-                self.write(writer.BIDI)
+                # A peer that does not speak of limits may not expect anything inside the request.
+                speaks_of_limits = limits.are_announced(features)
+                self.write(writer.bidi_request(self.own_limits() if speaks_of_limits else ""))
             external_offered = features is not None and _has_external(features)
             self._prove(external_offered, _required_unknown(features))
 
@@ -191,9 +200,10 @@ class InitiatingStream(ServerStream):
 
     # --- SASL ---
 
-    def _received_sasl(self, element: etree._Element) -> None:
+    def _received_sasl(self, element: etree.Element) -> None:
         if element.tag == external.SUCCESS_TAG:
             self._move(Input.SUCCESS)
+            self.external = "accepted"
             if self._reader.pending():
                 raise StreamError("bad-format", "octets between SASL success and the new header")
             self.mechanism = "external"
@@ -269,7 +279,7 @@ class InitiatingStream(ServerStream):
             self._dialback.send_verify(pair, stream_id, key, self._now)
 
 
-def _offers(features: etree._Element | None, before: Offers) -> Offers:
+def _offers(features: etree.Element | None, before: Offers) -> Offers:
     """What was offered before, and what is offered now."""
     if features is None:
         return before
@@ -282,20 +292,20 @@ def _offers(features: etree._Element | None, before: Offers) -> Offers:
     )
 
 
-def _has_external(features: etree._Element) -> bool:
+def _has_external(features: etree.Element) -> bool:
     path = f"{external.MECHANISMS_TAG}/{external.MECHANISM_TAG}"
     return any((found.text or "").strip() == "EXTERNAL" for found in features.iterfind(path))
 
 
-def _required_unknown(features: etree._Element | None) -> str:
+def _required_unknown(features: etree.Element | None) -> str:
     """The name of a feature that must be negotiated and that we do not know, or "" (FEA-05)."""
     for feature in features if features is not None else ():
         if feature.tag not in _KNOWN_FEATURES and feature.find("{*}required") is not None:
-            return str(etree.QName(feature).localname)
+            return local_name(feature)
     return ""
 
 
-def _first_child(element: etree._Element) -> str:
+def _first_child(element: etree.Element) -> str:
     for child in element:
-        return str(etree.QName(child).localname)
+        return local_name(child)
     return "not-authorized"

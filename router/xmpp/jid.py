@@ -3,6 +3,7 @@
 Local and resource parts stay as they came: a router compares domains only.
 """
 
+import ipaddress
 import re
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ import idna
 
 _LDH = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*", re.ASCII)
 _IPV6 = re.compile(r"\[[0-9a-f:.]{2,45}\]", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _MAX_PART_BYTES = 1023
 
 
@@ -31,7 +33,7 @@ def domain(text: str) -> str:
             raise JidError("domain name over 253 octets")
         return lowered
     if _IPV6.fullmatch(lowered):
-        return lowered
+        return _ip_literal(lowered[1:-1])
     try:
         return str(idna.decode(idna.encode(lowered, uts46=True)))
     except (idna.IDNAError, UnicodeError) as error:
@@ -42,6 +44,14 @@ def ascii_domain(text: str) -> str:
     """The domainpart as A-labels, for DNS and for certificates (RFC 6125 §6.4)."""
     normal = domain(text)
     return normal if normal.isascii() else idna.encode(normal, uts46=True).decode("ascii")
+
+
+def is_address(text: str) -> bool:
+    """Whether a normalised domainpart is an IP address, in whatever notation, and no name.
+
+    A name never ends in a number (RFC 3696 §2), but some resolvers take "127.1" for an address.
+    """
+    return text.startswith("[") or _NUMBER.fullmatch(text.rpartition(".")[2]) is not None
 
 
 @lru_cache(maxsize=65_536)
@@ -60,3 +70,11 @@ def domain_of(address: str) -> str:
     if slash and not resource:
         raise JidError("empty resourcepart")
     return domain(host)
+
+
+def _ip_literal(text: str) -> str:
+    # RFC 5952 §4: an address has many spellings and one form
+    try:
+        return f"[{ipaddress.IPv6Address(text).compressed}]"
+    except ValueError as error:
+        raise JidError(f"not an address: {error}") from None

@@ -12,6 +12,10 @@ TLS: Final = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL: Final = "urn:ietf:params:xml:ns:xmpp-sasl"
 XML: Final = "http://www.w3.org/XML/1998/namespace"
 
+# XEP-0030
+DISCO_INFO: Final = "http://jabber.org/protocol/disco#info"
+DISCO_ITEMS: Final = "http://jabber.org/protocol/disco#items"
+
 # XEP-0114
 COMPONENT: Final = "jabber:component:accept"
 
@@ -28,3 +32,6 @@ DIALBACK_FEATURE: Final = "urn:xmpp:features:dialback"
 # XEP-0288
 BIDI: Final = "urn:xmpp:bidi"
 BIDI_FEATURE: Final = "urn:xmpp:features:bidi"
+
+# XEP-0478
+LIMITS: Final = "urn:xmpp:stream-limits:0"

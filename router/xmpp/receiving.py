@@ -1,17 +1,17 @@
 """The receiving server's side of a stream: a peer connected (RFC 6120, XEP-0178, 0220, 0288)."""
 
 from collections.abc import Callable
+from xml.etree import ElementTree as etree
 
-from lxml import etree
-
-from router.xmpp import bidi, external, names, writer
+from router.xmpp import bidi, external, limits, names, writer
 from router.xmpp.errors import StreamError
 from router.xmpp.events import Ignored, StartTls, StreamClosed
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import PeerRule, Policy
 from router.xmpp.reader import Header
-from router.xmpp.s2s import ServerStream, header_domain, speaks_version_1
+from router.xmpp.s2s import ServerStream, speaks_version_1
 from router.xmpp.states import RECEIVING, Input, Phase
+from router.xmpp.xmlstream import header_domain
 
 _STARTTLS_TAG = f"{{{names.TLS}}}starttls"
 
@@ -37,9 +37,16 @@ class ReceivingStream(ServerStream):
 
     def _received_header(self, header: Header) -> None:
         remote, local = header_domain(header, "from"), self._addressed(header)
+        if self.phase is not Phase.RESTART_HEADER:  # whatever is wrong, our header names them
+            self.remote, self.local = remote or "", local or ""
+        if header.fault is not None:
+            raise header.fault
+        if remote is None:
+            raise StreamError("improper-addressing", "'from' is not a domain")
+        if local is None:
+            raise StreamError("host-unknown", "no such domain here")
         if self.phase is Phase.RESTART_HEADER:
             self._check_unchanged(remote, local)
-        self.remote, self.local = remote, local
         self._speaks_features = speaks_version_1(header)
         rule = self.policy.rule(remote)
         if remote in self.policy.hosted:
@@ -57,12 +64,12 @@ class ReceivingStream(ServerStream):
         if self.phase is Phase.OPEN:
             self.peer_proved(DomainPair(remote, local), self.mechanism)
 
-    def _addressed(self, header: Header) -> str:
-        """The hosted domain the peer wants; by SNI when the header is silent (STR-03)."""
-        wanted = header_domain(header, "to") or self.server_name
-        if wanted not in self.policy.hosted:
-            raise StreamError("host-unknown", "no such domain here")
-        return wanted
+    def _addressed(self, header: Header) -> str | None:
+        """The hosted domain the peer wants, if any; by SNI when the header is silent (STR-03)."""
+        wanted = header_domain(header, "to")
+        if wanted == "":
+            wanted = self.server_name
+        return wanted if wanted in self.policy.hosted else None
 
     def _check_unchanged(self, remote: str, local: str) -> None:
         """STR-14: the identity that SASL proved is the stream's for good."""
@@ -93,19 +100,25 @@ class ReceivingStream(ServerStream):
 
     def _features(self, rule: PeerRule) -> list[str]:
         """What is on offer at this stage (FEA-02 to FEA-04)."""
-        dialback = [writer.DIALBACK_FEATURE] if self.policy.dialback else []
+        further = [writer.DIALBACK_FEATURE] if self.policy.dialback else []
+        further.append(self.own_limits())
         self._bidi_offered = False
         if self.phase is Phase.OPEN:
-            return dialback
+            return further
         if self.phase is Phase.PLAIN and self.policy.tls_required:
             return [writer.STARTTLS_REQUIRED_FEATURE]
         self._bidi_offered = rule.bidi
         offered = [writer.BIDI_FEATURE] if rule.bidi else []
         if self.phase is Phase.PLAIN:
-            return [writer.STARTTLS_FEATURE, *offered, *dialback]
+            return [writer.STARTTLS_FEATURE, *offered, *further]
         self._external_offered = bool(self.remote) and self.evidence.proves(self.remote).valid
         mechanisms = [writer.EXTERNAL_FEATURE] if self._external_offered else []
-        return [*mechanisms, *offered, *dialback]
+        return [*mechanisms, *offered, *further]
+
+    def offered(self) -> tuple[str, ...]:
+        """Names of what our latest features offered besides dialback."""
+        offers = (("external", self._external_offered), ("bidi", self._bidi_offered))
+        return tuple(name for name, is_offered in offers if is_offered)
 
     def _restart(self) -> None:
         super()._restart()
@@ -114,16 +127,17 @@ class ReceivingStream(ServerStream):
         if self.mechanism == "":  # after TLS, not after SASL
             self.local = self.remote = self.stream_id = ""
             self.is_bidi = False
+            self.peer_limits = limits.UNLIMITED
 
     # --- elements ---
 
-    def _received_element(self, element: etree._Element) -> None:
+    def _received_element(self, element: etree.Element) -> None:
         if self._received_dialback(element):
             return
         if element.tag == _STARTTLS_TAG:
             self._received_starttls(element)
         elif element.tag in bidi.REQUEST_TAGS:
-            self._received_bidi()
+            self._received_bidi(element)
         elif element.tag == external.AUTH_TAG:
             self._received_auth(element)
         elif element.tag == external.RESPONSE_TAG:
@@ -133,7 +147,7 @@ class ReceivingStream(ServerStream):
         else:
             self.emit(Ignored(f"unknown element {element.tag!r}"))
 
-    def _received_starttls(self, element: etree._Element) -> None:
+    def _received_starttls(self, element: etree.Element) -> None:
         offered = self._speaks_features and not self.grants.proved()
         malformed = len(element) > 0 or bool((element.text or "").strip())
         if not self._may(Input.STARTTLS) or not offered or malformed:  # TLS-04
@@ -147,18 +161,19 @@ class ReceivingStream(ServerStream):
         if self.phase is Phase.TLS:
             self.emit(StartTls())
 
-    def _received_bidi(self) -> None:
+    def _received_bidi(self, element: etree.Element) -> None:
         begun = self._attempts > 0 or self._dialback.begun() or self.grants.proved()
         if bidi.request_counts(
             self.phase, offered=self._bidi_offered, already=self.is_bidi, proof_begun=begun
         ):
             self.is_bidi = True
+            self.peer_limits = limits.announced(element)
         else:
             self.emit(Ignored("bidi request out of place"))
 
     # --- SASL ---
 
-    def _received_auth(self, element: etree._Element) -> None:
+    def _received_auth(self, element: etree.Element) -> None:
         if not self.is_encrypted():
             self.write(external.failure("encryption-required"))
             return
@@ -179,7 +194,7 @@ class ReceivingStream(ServerStream):
             self._challenged = True
             self.write(external.EMPTY_CHALLENGE)  # SAS-04
 
-    def _received_response(self, element: etree._Element) -> None:
+    def _received_response(self, element: etree.Element) -> None:
         if self.phase is Phase.SASL and self._challenged:
             self._judge((element.text or "").strip())
         else:

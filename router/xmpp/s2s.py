@@ -4,10 +4,9 @@
 """
 
 from collections.abc import Callable
+from xml.etree import ElementTree as etree
 
-from lxml import etree
-
-from router.xmpp import jid, names
+from router.xmpp import limits, names
 from router.xmpp.dialback import RESULT_TAG, VERIFY_TAG, Dialback, is_verify_answer
 from router.xmpp.errors import MisuseError, StreamError
 from router.xmpp.events import Event, Ignored, PairAuthorised
@@ -30,6 +29,10 @@ class ServerStream(XmlStream):
         self.local = ""
         self.remote = ""
         self._dialback = Dialback(self)
+
+    def own_limits(self) -> str:
+        """`<limits/>`: what we take of a peer that has proved its domain (LIM-01)."""
+        return limits.announcement(self.policy.limits.max_stanza_bytes)
 
     def answer_key(self, pair: DomainPair, stream_id: str, verdict: str, now: float) -> list[Event]:
         """Answer a `KeyReceived`: "valid", "invalid" or a stanza error condition."""
@@ -71,6 +74,7 @@ class ServerStream(XmlStream):
 
     def _may_receive(self, pair: DomainPair, mechanism: str) -> None:
         if pair not in self.grants.receive:
+            self._reader.hears_stanzas = True
             self.grants.receive[pair] = mechanism
             self.emit(PairAuthorised(pair, False, mechanism))
 
@@ -79,7 +83,7 @@ class ServerStream(XmlStream):
             self.grants.send[pair] = mechanism
             self.emit(PairAuthorised(pair, True, mechanism))
 
-    def _received_dialback(self, element: etree._Element) -> bool:
+    def _received_dialback(self, element: etree.Element) -> bool:
         """Hand over dialback elements; False for any other element."""
         if element.tag not in (RESULT_TAG, VERIFY_TAG):
             return False
@@ -107,19 +111,6 @@ def speaks_version_1(header: Header) -> bool:
     if not (dot and _is_number(major) and _is_number(minor)):
         raise StreamError("unsupported-version", "version is not two numbers")
     return int(major) >= 1
-
-
-def header_domain(header: Header, attribute: str) -> str:
-    """The normalised domain in `from` or `to`, "" when absent; improper-addressing otherwise."""
-    text = header.attributes.get(attribute, "")
-    if not text:
-        return ""
-    if "@" in text or "/" in text:
-        raise StreamError("improper-addressing", f"'{attribute}' is not a domain")
-    try:
-        return jid.domain(text)
-    except jid.JidError as error:
-        raise StreamError("improper-addressing", str(error)) from None
 
 
 def _is_number(text: str) -> bool:

@@ -16,7 +16,6 @@ CLOSING_TAG: Final = b"</stream:stream>"
 STARTTLS: Final = f"<starttls xmlns='{names.TLS}'/>".encode()
 PROCEED: Final = f"<proceed xmlns='{names.TLS}'/>".encode()
 TLS_FAILURE: Final = f"<failure xmlns='{names.TLS}'/>".encode() + CLOSING_TAG
-BIDI: Final = f"<bidi xmlns='{names.BIDI}'/>".encode()
 
 STARTTLS_REQUIRED_FEATURE: Final = f"<starttls xmlns='{names.TLS}'><required/></starttls>"
 STARTTLS_FEATURE: Final = f"<starttls xmlns='{names.TLS}'/>"
@@ -59,6 +58,12 @@ def component_header(*, sender: str, stream_id: str) -> bytes:
 def features(*children: str) -> bytes:
     """`<stream:features>`, empty when nothing is on offer (RFC 6120 §4.3.2)."""
     return f"<stream:features>{''.join(children)}</stream:features>".encode()
+
+
+def bidi_request(limits: str) -> bytes:
+    """What asks for both directions (XEP-0288 §2.2), maybe with our limits (XEP-0478 §3.2)."""
+    inside = f">{limits}</bidi>" if limits else "/>"
+    return f"<bidi xmlns='{names.BIDI}'{inside}".encode()
 
 
 def stream_error(error: StreamError) -> bytes:

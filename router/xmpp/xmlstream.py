@@ -5,20 +5,29 @@ go out; nothing here touches a socket or a clock. Times are seconds of the calle
 """
 
 from collections.abc import Callable
+from xml.etree import ElementTree as etree
 
-from lxml import etree
-
-from router.xmpp import names, writer
+from router.xmpp import jid, names, writer
 from router.xmpp.certificate import NO_CERTIFICATE, Evidence
 from router.xmpp.errors import STREAM_CONDITIONS, MisuseError, StanzaError, StreamError
 from router.xmpp.events import Event, RunReceived, StanzaRefused, StreamClosed
 from router.xmpp.grants import Grants
+from router.xmpp.limits import UNLIMITED
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
-from router.xmpp.reader import Element, End, Fault, Faulty, Header, Limits, Reader, Run
+from router.xmpp.reader import (
+    Element,
+    End,
+    Fault,
+    Faulty,
+    Header,
+    Limits,
+    Reader,
+    Run,
+    local_name,
+)
 from router.xmpp.states import Input, Phase, Table, step
 
-_HEADER_TAG = f"{{{names.STREAMS}}}stream"
 _ERROR_TAG = f"{{{names.STREAMS}}}error"
 _QUIET = (Phase.CLOSING, Phase.CLOSED)
 _HANDSHAKE = (Phase.TLS, Phase.DIRECT_TLS)
@@ -38,6 +47,7 @@ class XmlStream:
         self.evidence: Evidence = NO_CERTIFICATE
         self.mechanism = ""
         self.is_bidi = False
+        self.peer_limits = UNLIMITED
         self.stream_id = ""
         self._new_id = new_id
         self._now = now
@@ -138,7 +148,7 @@ class XmlStream:
     def _received_header(self, header: Header) -> None:
         raise NotImplementedError
 
-    def _received_element(self, element: etree._Element) -> None:
+    def _received_element(self, element: etree.Element) -> None:
         raise NotImplementedError
 
     def _send_header(self) -> None:
@@ -216,7 +226,7 @@ class XmlStream:
     def _new_reader(self) -> Reader:
         proved = self.grants.proved() or self.mechanism != ""
         limits: Limits = self.policy.limits if proved else self.policy.before_proof
-        return Reader(self.NAMESPACE, limits)
+        return Reader(self.NAMESPACE, limits, hears_stanzas=False)
 
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
@@ -248,8 +258,7 @@ class XmlStream:
                 elif isinstance(token, Element):
                     self._received(token.element)
                 elif isinstance(token, Header):
-                    if token.name == _HEADER_TAG:  # if not, a Fault is next
-                        self._received_header(token)
+                    self._received_header(token)
                 elif isinstance(token, End):
                     self._received_end()
                 elif isinstance(token, Fault):
@@ -262,14 +271,8 @@ class XmlStream:
     def _received_fault(self, error: StreamError) -> None:
         if self.phase is Phase.RESTART_HEADER and self._since_restart == writer.CLOSING_TAG:
             self._received_end()  # STR-13: the old stream's, and no fault
-            return
-        if error.condition == "improper-addressing" and not self._hears_stanzas():
-            error = StreamError("not-authorized", "stanza before the sender's domain was proved")
-        raise error
-
-    def _hears_stanzas(self) -> bool:
-        """Whether the peer may send any stanza at all; before that, its addresses are nothing."""
-        return bool(self.grants.receive)
+        else:
+            raise error
 
     def _received_run(self, run: Run) -> None:
         self.grants.check_received(run.pair)
@@ -280,17 +283,17 @@ class XmlStream:
         error: StanzaError = faulty.error
         self.emit(StanzaRefused(faulty.pair, faulty.octets, error))
 
-    def _received(self, element: etree._Element) -> None:
+    def _received(self, element: etree.Element) -> None:
         if element.tag == _ERROR_TAG:
             self._received_error(element)
         else:
             self._received_element(element)
 
-    def _received_error(self, element: etree._Element) -> None:
+    def _received_error(self, element: etree.Element) -> None:
         """RFC 6120 §4.9.1.1: the stream is over for both; answer with the closing tag only."""
         condition, text = "undefined-condition", ""
         for child in element.iterfind(f"{{{names.STREAM_ERRORS}}}*"):
-            name = etree.QName(child).localname
+            name = local_name(child)
             if name == "text":
                 text = child.text or ""
             elif name in STREAM_CONDITIONS:
@@ -317,3 +320,14 @@ class XmlStream:
                 self._send_header()
             self._out.append(writer.stream_error(error))
         self._end(StreamClosed(error.condition, False, error.detail))
+
+
+def header_domain(header: Header, attribute: str) -> str | None:
+    """The normalised domain in `from` or `to`: "" when absent, None when it is no domain."""
+    text = header.attributes.get(attribute)
+    if text is None:
+        return ""
+    try:
+        return jid.domain(text)
+    except jid.JidError:
+        return None

@@ -18,6 +18,7 @@ from tests.support.scripted_peer import message, scripted, stream_id
 BURST = 1000
 
 
+@pytest.mark.scenario(11, 49)
 @pytest.mark.clause("BIDI-22", "RTE-05")
 async def test_11_and_49_both_speak_first(federate: Federate) -> None:
     """A double dial costs a connection, no stanza and no order.
@@ -32,13 +33,14 @@ async def test_11_and_49_both_speak_first(federate: Federate) -> None:
     for end in (both.romeo, both.juliet):
         await end.until(lambda: end.arrived == BURST)  # noqa: B023
     assert both.juliet.numbers == list(range(BURST))
-    sent = re.findall(r"Sending\[s2s\w+\]: <message .*?id='n(\d+)'", both.prosody.log())
+    sent = re.findall(r"Sending\[s2s\w+\]: <message .*?id='n(\d+)'", both.server.log())
     assert both.romeo.numbers == [int(number) for number in sent]
     assert sorted(both.romeo.numbers) == list(range(BURST))
     assert both.connections() <= 2
     await at_rest(both.node)
 
 
+@pytest.mark.scenario(4, 7)
 @pytest.mark.clause("BIDI-09", "BIDI-14", "BIDI-21")
 @pytest.mark.parametrize("dialled_by", ["node", "prosody"])
 async def test_4_and_7_a_second_hosted_domain_has_its_own_stream(
@@ -52,10 +54,11 @@ async def test_4_and_7_a_second_hosted_domain_has_its_own_stream(
     await greet(both.romeo, both.juliet)
     assert both.connections() == 2
     assert all(bidi for _, _, bidi in await both.streams())
-    assert "closed" not in both.prosody.log().split("complete", 1)[1]
+    assert "closed" not in both.server.log().split("complete", 1)[1]
     await at_rest(both.node)
 
 
+@pytest.mark.scenario(4)
 @pytest.mark.clause("DBK-27", "DBK-09")
 async def test_4_two_hosted_domains_by_dialback(federate: Federate, tmp_path: Path) -> None:
     strangers = Authority.make(tmp_path).anchors
@@ -72,6 +75,7 @@ async def test_4_two_hosted_domains_by_dialback(federate: Federate, tmp_path: Pa
     await at_rest(both.node)
 
 
+@pytest.mark.scenario(5)
 @pytest.mark.clause("ERR-03", "RTE-10")
 async def test_5_a_domain_that_prosody_does_not_serve(federate: Federate) -> None:
     """Only that pair fails."""
@@ -88,6 +92,7 @@ async def test_5_a_domain_that_prosody_does_not_serve(federate: Federate) -> Non
     await at_rest(both.node)
 
 
+@pytest.mark.scenario(12)
 @pytest.mark.clause("DBK-12", "BIDI-11")
 async def test_12_prosody_asks_about_a_key_on_our_bidi_stream(
     federate: Federate, issuer: Authority
@@ -100,12 +105,12 @@ async def test_12_prosody_asks_about_a_key_on_our_bidi_stream(
     await greet(both.romeo, both.juliet)
     file = certificate(issuer, TYBALT)
     async with scripted(MONTAGUE, CAPULET, file, presents_certificate=False) as impostor:
-        wire = await impostor.secured(both.prosody.s2s_port)
+        wire = await impostor.secured(both.server.s2s_port)
         await wire.send(f"<db:result from='{MONTAGUE}' to='{CAPULET}'>not the key</db:result>")
         identity = f"id='{stream_id(wire.received)}'"
 
         async def is_answered() -> bool:
-            lines = both.prosody.log().splitlines()
+            lines = both.server.log().splitlines()
             answers = [line for line in lines if "Received[s2sin]: <verify " in line]
             return any(identity in line and "type='invalid'" in line for line in answers)
 
@@ -116,6 +121,7 @@ async def test_12_prosody_asks_about_a_key_on_our_bidi_stream(
     await at_rest(both.node)
 
 
+@pytest.mark.scenario(14)
 @pytest.mark.clause("STR-16", "BIDI-23")
 @pytest.mark.parametrize("dialled_by", ["node", "prosody"])
 async def test_14_a_stream_that_prosody_ends_is_replaced(
@@ -124,14 +130,14 @@ async def test_14_a_stream_that_prosody_ends_is_replaced(
     """Prosody ends every stream when it stops; afterwards all is as before."""
     both = await federate()
     await greet(*both.parties(dialled_by))
-    await both.prosody.stop()
+    await both.server.stop()
 
     async def is_gone() -> bool:
         return await both.streams() == []
 
     await settled(is_gone)
-    await both.prosody.start()
-    async with attached(CAPULET, SECRET, both.prosody.component_port) as juliet:
+    await both.server.start()
+    async with attached(CAPULET, SECRET, both.server.component_port) as juliet:
         first, second = (both.romeo, juliet) if dialled_by == "node" else (juliet, both.romeo)
         await greet(first, second)
         assert both.connections() == 1

@@ -10,8 +10,8 @@ import pytest_asyncio
 from bench.authority import Authority
 from bench.peers.causeway import Causeway
 from bench.peers.daemon import free_port
+from bench.peers.nameserver import Nameserver
 from tests.support.component import Component, Got, attached
-from tests.support.nameserver import Nameserver
 from tests.support.nodes import (
     CAPULET,
     MONTAGUE,

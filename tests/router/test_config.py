@@ -64,6 +64,17 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         Address.parse(text)
 
 
+def test_what_a_peer_can_do_is_as_learned_unless_it_is_said() -> None:
+    said = {"capulet.example": {"external": True, "multiplex": False}}
+    config = Config.from_plain({"peers": said})
+    capulet, other = config.peer("capulet.example"), config.peer("tybalt.example")
+    assert (capulet.external, capulet.multiplex, capulet.reverse_dialback) == (True, False, None)
+    assert (other.external, other.multiplex, other.reverse_dialback) == (None, None, None)
+    assert Config.from_plain(config.to_plain()) == config
+    with pytest.raises(ValueError, match="true or false"):
+        Config.from_plain({"peers": {"capulet.example": {"external": "yes"}}})
+
+
 def test_hosted_domains_keep_their_order() -> None:
     assert FULL.hosted == ("montague.example", "münchen.example", "a.example")
 
@@ -72,6 +83,17 @@ def test_a_peer_has_its_own_entry_or_the_one_for_any() -> None:
     assert FULL.peer("capulet.example").deny
     assert FULL.peer("other.example") == Peer(require="certificate")
     assert Config().peer("other.example") == Peer()
+
+
+def test_an_address_is_no_domain_unless_it_is_listed() -> None:
+    """Reliability C5: it would have us dial whatever a stranger names."""
+    listed = Config(peers={"127.0.0.3": Peer(), "*": Peer(), "*.0.0.3": Peer()})
+    for domain in ("127.0.0.4", "[::1]", "169.254.169.254", "2130706433", "127.1", "a.0x7f"):
+        assert Config().refuses(domain)
+        assert listed.refuses(domain)
+    assert not listed.refuses("127.0.0.3")
+    assert not Config().refuses("3.example")
+    assert not Config().refuses("0x7f.example")
 
 
 def test_certificates_are_looked_for_by_a_labels() -> None:
@@ -108,6 +130,10 @@ def test_defaults_are_the_documented_ones() -> None:
     assert limits.handshake_timeout_s == 60
     assert limits.lane_window_bytes == 2 * 1024 * 1024
     assert (limits.backlog_bytes, limits.backlog_stanzas, limits.backlog_s) == (1 << 20, 1000, 30)
+    assert (limits.idle_check_s, limits.unanswered_check_s) == (300, 60)
+    assert limits.unread_output_s == 120
+    assert (limits.component_grace_s, limits.output_buffer_bytes) == (5, 16 * 1024 * 1024)
+    assert (limits.stream_bytes_per_s, limits.stream_stanzas_per_s) == (0, 0)
     config = Config()
     assert config.tls.required
     assert config.dialback.enabled
@@ -121,3 +147,11 @@ def test_a_role_process_needs_the_standard_library_and_idna_only() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert not {"pydantic", "cryptography", "typer", "dns", "zmq"} & set(run.stdout.split())
+
+
+def test_every_secret_is_known_and_none_is_shown() -> None:
+    """`router.log` takes out of every line what this returns."""
+    secrets = ("dialback-s3cr3t", "e2e-s3cr3t", "component-s3cr3t")
+    assert FULL.secrets() == secrets
+    assert not any(secret in repr(FULL) for secret in secrets)
+    assert json.dumps(FULL.to_plain()).count("s3cr3t") == len(secrets)

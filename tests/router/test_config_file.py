@@ -138,32 +138,23 @@ def test_what_comes_later_says_so(file: Path) -> None:
     attach = "server"
     target = "10.0.0.7:5269"
     [e2e]
-    jid = "relay.montague.example"
+    tls_required = false
+    [[e2e.express]]
+    peer = 3
     """
     )
     write_certificate(
         file.parent / "certs/verona.example.crt", file.parent / "certs/verona.example.key"
     )
     found = problems(file, text)
-    assert found.keys() == {"inside", "listen.inside", 'domains."verona.example".attach', "e2e.jid"}
+    assert found.keys() == {
+        "inside",
+        "listen.inside",
+        'domains."verona.example".attach',
+        "e2e.tls_required",
+        "e2e.express",
+    }
     assert all("not available in this version" in each for each in found.values())
-
-
-def test_an_e2e_table_without_jid_is_checked_all_the_same(file: Path) -> None:
-    text = (
-        GOOD
-        + """
-    [e2e]
-    accept = ["capulet.example", "a@b.example/c"]
-    socks5 = ["[::]:1080"]
-    [[e2e.express]]
-    peer = "relay.capulet.example"
-    pairs = [["Montague.example", "capulet.example"]]
-    """
-    )
-    ((pair,),) = (each.pairs for each in loaded(file, text).e2e.express)
-    assert pair.sender == "montague.example"
-    assert problems(file, text.replace('[["Mon', '[["a", "Mon')).keys() == {"e2e.express.0.pairs.0"}
 
 
 def test_peers_inherit_from_the_star(file: Path) -> None:
@@ -182,6 +173,47 @@ def test_peers_inherit_from_the_star(file: Path) -> None:
     expected = Peer(require="certificate", bidi=True, target=Address("::1", 6001))
     assert config.peer("capulet.example") == expected
     assert config.peer("any.example") == Peer(require="certificate", bidi=False)
+
+
+def test_the_nearest_entry_holds_and_inherits_from_the_star_alone(file: Path) -> None:
+    text = (
+        GOOD
+        + """
+    [peers."*"]
+    deny = true
+    [peers."*.Example.ORG"]
+    deny = false
+    bytes_per_s = 30000
+    [peers."*.bad.example.org"]
+    [peers."good.bad.example.org"]
+    deny = false
+    stanzas_per_s = 0
+    [peers."127.0.0.3"]
+    deny = false
+    """
+    )
+    config = loaded(file, text)
+    admitted = [
+        name
+        for name in (
+            *("any.example", "example.org", "a.example.org", "a.b.example.org"),
+            *("bad.example.org", "a.bad.example.org", "good.bad.example.org"),
+            *("not-example.org", "127.0.0.3", "127.0.0.4", "[::1]"),
+        )
+        if not config.refuses(name)
+    ]
+    assert admitted == [
+        *("a.example.org", "a.b.example.org", "bad.example.org"),
+        *("good.bad.example.org", "127.0.0.3"),
+    ]
+    assert config.peer("a.b.example.org").bytes_per_s == 30_000
+    good = config.peer("good.bad.example.org")
+    assert (good.bytes_per_s, good.stanzas_per_s) == (None, 0)
+    assert problems(file, GOOD + '[peers."*.a b"]\n[peers."*."]\n[peers."*.*"]\n').keys() == {
+        'peers."*.a b"',
+        'peers."*."',
+        'peers."*.*"',
+    }
 
 
 def test_a_mistake_in_the_star_is_told_once(file: Path) -> None:

@@ -1,5 +1,6 @@
 """What peers sent is harmless in every line, however it got there."""
 
+import hashlib
 import json
 import logging
 import sys
@@ -114,3 +115,91 @@ def test_a_line_and_its_end_are_one_write(monkeypatch: pytest.MonkeyPatch) -> No
     logger("test").info("one")
     (line,) = written
     assert line.endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_the_level_is_chosen(
+    capsys: pytest.CaptureFixture[str], level: str, heard: list[str]
+) -> None:
+    configure("a0.1", level)
+    for each in ("debug", "info", "warning", "error"):
+        getattr(logger("here"), each)("said")
+    logging.getLogger("aiohttp").info("never below warning")
+    assert [json.loads(line)["level"] for line in capsys.readouterr().err.splitlines()] == heard
+
+
+def test_libraries_follow_a_higher_level(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("a0.1", "error")
+    logging.getLogger("asyncio").warning("slow callback")
+    assert capsys.readouterr().err == ""
+
+
+KEY = hashlib.sha256(b"a dialback key").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("it said wherefore to us", "it said [redacted] to us"),
+        ("wherefore" * 99, ("[redacted]" * 26)[:255] + "…"),
+        (f"<db:result>{KEY}</db:result>", "<db:result>[redacted]</db:result>"),
+        (KEY.upper()[:40], "[redacted]"),
+        (KEY[:39], KEY[:39]),
+        (b"art\xffthou wherefore", "b'art\\xffthou [redacted]'"),
+        (["x", {"wherefore": ("art thou",)}], ["x", {"[redacted]": ["[redacted]"]}]),
+        ("where\nfore", "where\\u000afore"),
+    ],
+)
+def test_a_secret_said_back_to_us_is_redacted(
+    capsys: pytest.CaptureFixture[str], said: object, shown: object
+) -> None:
+    configure("a0.1", secrets=["wherefore", "art thou", "x"])
+    logger("here").warning("remote.text", text=said)
+    assert json.loads(capsys.readouterr().err)["text"] == shown
+
+
+def test_a_secret_is_redacted_before_the_text_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("a0.1", secrets=["wherefore"])
+    logger("here").warning("remote.text", text="y" * (MAX_TEXT_CHARS - 5) + "wherefore")
+    assert "wher" not in capsys.readouterr().err
+
+
+def test_a_secret_in_a_traceback_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("a0.1", secrets=["wherefore"])
+    try:
+        raise ValueError(f"wherefore {KEY}")
+    except ValueError:
+        logger("here").exception("failed")
+    assert "ValueError: [redacted] [redacted]" in json.loads(capsys.readouterr().err)["exception"]
+
+
+HOSTILE = {
+    "newline": "\nevent=forged",
+    "escape": "\x1b]0;title\x07",
+    "bidi": "\u202e\u2066txet",
+    "invisible": "a\u200b\u00adb",
+    "long": "é" * 100_000,
+    "json": '","event":"forged","x":"',
+    "surrogate": "\udcff",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_is_one_bounded_printable_value(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    configure("a0.1", "debug")
+    logger("here").debug("remote.text", text=text, **{text: text}, many=[text, {text: text}])
+    (line,) = capsys.readouterr().err.splitlines()
+    found = json.loads(line)
+    assert found["event"] == "remote.text"
+    escaped = [found["text"], *found, found["many"][0], *found["many"][1]]
+    assert all(each.isprintable() and len(each) <= MAX_TEXT_CHARS for each in escaped)
+    assert not any(c in line for c in "\x1b\x07\u202e\u2066\u200b")

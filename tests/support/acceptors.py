@@ -20,6 +20,7 @@ from router.wire.codec import decode, encode
 from router.wire.frames import Data, Forward, Frame
 from router.xmpp.certificate import NO_CERTIFICATE, Evidence
 from router.xmpp.events import Event
+from router.xmpp.states import Phase
 from router.xmpp.xmlstream import XmlStream
 
 PATIENCE_S = 10.0
@@ -83,6 +84,9 @@ class Hub(Changing):
         self._hear("evidence", session)
         return self._evidence
 
+    def moved(self, connection: Connection, before: Phase) -> None:
+        """For the log alone."""
+
     def tls_done(self, connection: Connection, session: TlsSession | None, reason: str) -> None:
         self._hear("tls", reason if session is None else session.version)
 
@@ -134,6 +138,9 @@ class Transport:
 
     def abort(self) -> None:
         self.is_aborted = True
+        self.close()
+
+    def write_eof(self) -> None:
         self.close()
 
     def is_closing(self) -> bool:

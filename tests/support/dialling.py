@@ -2,13 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
+from router.acceptor.attempts import Approach
 from router.acceptor.connection import Connection
 from router.acceptor.contexts import client_context
 from router.acceptor.dialer import Dialer
 from router.acceptor.dns import Target, Unresolvable
+from router.acceptor.findings import Findings
+from router.acceptor.history import History
+from router.acceptor.places import Places
+from router.acceptor.sharing import Sharing
 from router.config import Config, Dial
+from router.peer_memory import PeerMemory
 from router.wire.frames import DialFailed, Frame, Verified, VerifyKey
 from router.wire.shard import SHARDS
 from router.xmpp.events import Event, KeyAnswered, PairAuthorised, PairRefused, StreamClosed
@@ -56,6 +63,20 @@ class Resolver:
         return self.addresses_of[host]
 
 
+@dataclass
+class Shown:
+    """Our certificates: which of our domains have one, and which pairs of names share one."""
+
+    domains: set[str] = field(default_factory=set)
+    shared: set[tuple[str, str]] = field(default_factory=set)
+
+    def has_certificate(self, domain: str) -> bool:
+        return domain in self.domains
+
+    def shows(self, domain: str, name: str) -> bool:
+        return domain == name or (domain, name) in self.shared
+
+
 class Caller(Hub):
     """A dialer, and the acceptor around it as far as a dialer needs one."""
 
@@ -64,9 +85,13 @@ class Caller(Hub):
         self.told: list[tuple[int, Frame]] = []
         self.answered: list[tuple[str, Frame]] = []
         self.connections: list[Connection] = []
+        self.approaches: list[Approach] = []
+        self.has_certificate = False
         self.config = Config(dial=Dial(allow_private_addresses=True))
         self.resolver = Resolver({}, {"localhost": (HOST,)})
         self.policy = policy(MONTAGUE, VERONA, tls_required=False)
+        self.history = History(lambda: 0.0)
+        self.certificates = Shown()
         self._dialer: Dialer | None = None
 
     @property
@@ -76,12 +101,20 @@ class Caller(Hub):
             self._dialer = Dialer(
                 asyncio.get_running_loop(),
                 self.config,
-                self.resolver,  # type: ignore[arg-type]
+                Places(self.config, self.resolver),  # type: ignore[arg-type]
+                Sharing(lambda: self.connections, self.certificates, self.memory),  # type: ignore[arg-type]
+                Findings(self.memory),
+                self.history,
                 new_connection=self._connection,
                 to_shard=self._tell,
                 to_acceptor=self._answer,
             )
         return self._dialer
+
+    @cached_property
+    def memory(self) -> PeerMemory:
+        """What is known of peers; by the configuration as it is at the first use."""
+        return PeerMemory(self.config, lambda: 0.0, lambda learned: self.changed())
 
     def targets(self, *ports: int, domain: str = CAPULET) -> None:
         """Where the domain is, by DNS."""
@@ -89,9 +122,17 @@ class Caller(Hub):
             Target("localhost", port, "starttls") for port in ports
         )
 
-    def _connection(self, pair: DomainPair, target: Target) -> Connection:
+    def _connection(self, pair: DomainPair, target: Target, approach: Approach) -> Connection:
         loop = asyncio.get_running_loop()
-        core = InitiatingStream(self.policy, ids(), pair, loop.time(), has_certificate=False)
+        self.approaches.append(approach)
+        core = InitiatingStream(
+            self.policy,
+            ids(),
+            pair,
+            loop.time(),
+            has_certificate=approach.external and self.has_certificate,
+            wants_bidi=approach.bidi,
+        )
         connection = Connection(
             self,
             loop,
@@ -119,7 +160,7 @@ class Caller(Hub):
         if isinstance(event, PairAuthorised) and event.may_send:
             self.dialer.authorised(connection, event.pair)
         elif isinstance(event, PairRefused):
-            self.dialer.refused(connection, event.pair, event.error)
+            self.dialer.refused(connection, event)
         elif isinstance(event, KeyAnswered):
             self.dialer.key_answered(connection, event)
         elif isinstance(event, StreamClosed):

@@ -2,7 +2,8 @@
 
     python fake_role.py ROLE BEHAVIOUR JOURNAL --config … --slot … and so on
 
-BEHAVIOUR is "serve", "die" (before Hello), "unready" (Hello, no Ready) or "deaf" (ignores Drain).
+BEHAVIOUR is "serve", "die" (before Hello), "unready" (Hello, no Ready), "deaf" (ignores Drain) or
+"learn" (says that it learned something of a peer called as it is itself).
 Each message received is a line of JSON in JOURNAL. Every connection it accepts gets its id.
 """
 
@@ -13,11 +14,22 @@ import json
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from router.wire.control import Answer, Ask, Beat, Drain, Drained, Hello, Message, Ready
+from router.wire.control import (
+    Answer,
+    Ask,
+    Beat,
+    Drain,
+    Drained,
+    Hello,
+    Message,
+    PeerFacts,
+    Ready,
+)
 from router.wire.control_link import ControlLink, beat, connect
 
 COUNTERS = (
@@ -39,11 +51,12 @@ class FakeRole:
             journal.write(json.dumps(line) + "\n")
         assert self.link is not None
         match message:
-            case Ask(request=request):
-                self.link.send(Answer(request, ({"acceptor": self.id, "number": 1},)))
+            case Ask(request=request, what=what, arguments=arguments):
+                row = {"acceptor": self.id, "number": 1, "asked": (what, *arguments)}
+                self.link.send(Answer(request, (row,)))
             case Drain(phase=phase) if self.arguments.behaviour != "deaf":
                 self.link.send(Drained(phase))
-                if phase == 4:
+                if phase == 5:
                     self.link.send(Beat(COUNTERS))
                     self.ended.set()
 
@@ -55,6 +68,8 @@ class FakeRole:
         self.link.send(Hello(self.id, os.getpid()))
         if self.arguments.behaviour != "unready":
             self.link.send(Ready())
+        if self.arguments.behaviour == "learn":
+            self.link.send(PeerFacts(((self.id, "proof", "external", time.time()),)))
         beating = asyncio.create_task(beat(self.link, lambda: COUNTERS))
         await self.ended.wait()
         beating.cancel()

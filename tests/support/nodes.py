@@ -22,7 +22,7 @@ CAPULET = "capulet.example"
 TYBALT = "tybalt.example"
 SECRET = "wherefore"
 OUTCOMES = ("handed", "bounced", "filtered", "unbounceable", "answered")
-IMPATIENT: dict[str, Any] = {"close_timeout_s": 1.0}
+IMPATIENT: dict[str, Any] = {"close_timeout_s": 1.0, "component_grace_s": 0.5}
 
 
 def authority_for_tests(directory: Path) -> Authority:

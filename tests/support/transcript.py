@@ -29,12 +29,13 @@ from router.xmpp.certificate import NO_CERTIFICATE
 from router.xmpp.component import ComponentStream
 from router.xmpp.events import Event
 from router.xmpp.initiating import InitiatingStream
+from router.xmpp.limits import announcement
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import PeerRule
 from router.xmpp.receiving import ReceivingStream
 from router.xmpp.s2s import ServerStream
 from router.xmpp.xmlstream import XmlStream
-from tests.support.pump import NOW, Proves, ids, policy
+from tests.support.pump import LIMITS, NOW, Proves, ids, policy
 
 WORDS = {
     "stream": f"<?xml version='1.0'?><stream:stream xmlns='{names.SERVER}'"
@@ -56,6 +57,7 @@ WORDS = {
     "bidi": f"<bidi xmlns='{names.BIDI}'/>",
     "bidi-feature": f"<bidi xmlns='{names.BIDI_FEATURE}'/>",
     "dialback-feature": f"<dialback xmlns='{names.DIALBACK_FEATURE}'><errors/></dialback>",
+    "limits": announcement(LIMITS.max_stanza_bytes),
     "stanza-errors": names.STANZA_ERRORS,
     "stream-errors": names.STREAM_ERRORS,
 }

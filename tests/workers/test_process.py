@@ -204,6 +204,17 @@ async def test_what_waits_is_counted_and_shown(around, worker):
     assert row["dialling"] == (A,)
 
 
+async def test_one_pair_is_explained_whichever_way_it_is_asked_for(around, worker):
+    await around.introduce(A)
+    around.say(A, run())
+    around.say(A, run(OUT._replace(target="tybalt.example"), lane=2))
+    for number, pair in enumerate((OUT, OUT.inverse(), ("montague.example", "b.example"))):
+        around.tell(Ask(number, "explain", tuple(pair)))
+        answer = await around.is_told(Answer, lambda answer, n=number: answer.request == n)
+        found = [(row["local"], row["remote"]) for row in answer.rows]
+        assert found == ([tuple(OUT)] if number < 2 else [])
+
+
 async def test_what_waits_too_long_is_refused_without_being_asked(around):
     impatient = replace(CONFIG, limits=Limits(backlog_s=0.2))
     worker = await start(around.run_dir, impatient)
@@ -214,6 +225,16 @@ async def test_what_waits_too_long_is_refused_without_being_asked(around):
     await around.hears(A, Reject(1, 1, 1, 1, "remote-server-timeout", "wait", text))
     worker.terminate()
     assert await ends(worker) == 0
+
+
+@pytest.mark.clause("CMP-06")
+async def test_what_waits_for_a_component_waits_no_longer_than_for_the_drain(around, worker):
+    await around.introduce(A)
+    around.say(A, run(OUT.inverse()))
+    await around.is_told(Beat, lambda beat: beat.counters == (("causeway_backlog_bytes", (), 10),))
+    around.tell(Drain(1))
+    text = "not attached"
+    await around.hears(A, Reject(1, 1, 1, 1, "remote-server-timeout", "wait", text))
 
 
 @pytest.mark.clause("BIDI-22")
@@ -240,7 +261,7 @@ async def test_an_acceptor_that_goes_and_one_that_comes(around, worker):
 
 async def test_drained_it_ends_with_a_last_beat(around, worker):
     await around.introduce(A)
-    around.tell(Drain(4))
+    around.tell(Drain(5))
     assert await ends(worker) == 0
     assert isinstance(around.told[-1], Beat)
 

@@ -376,6 +376,8 @@ class World(RuleBasedStateMachine):
         while diallers := self.diallers():
             self.end_dial(diallers[0], works=False)
             self.settle()
+        self.time_passes(LIMITS.component_grace_s)
+        self.settle()
         for lane in self.lanes.values():
             assert sorted(lane.outcome) == list(range(1, lane.next))
         self.order_holds()

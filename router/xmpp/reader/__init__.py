@@ -15,6 +15,7 @@ from router.xmpp.reader.tokens import (
     Limits,
     Run,
     Token,
+    local_name,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "Reader",
     "Run",
     "Token",
+    "local_name",
 ]

@@ -14,9 +14,10 @@ from router.xmpp import names
 from router.xmpp.errors import StreamError
 
 _TEXT: Final = {"\r": "&#13;"}
-_VALUE: Final = {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;", '"': "&quot;"}
 _NAME_END: Final = re.compile(rb"[\s/>]")
 _XML_LANG: Final = "xml:lang"
+# RFC 5646 §2.1, §4.4.1: what every stanza of a stream may have to carry is short.
+_LANGUAGE: Final = re.compile(r"(?=.{1,64}\Z)[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 
 
 class Neutral:
@@ -25,7 +26,8 @@ class Neutral:
     def __init__(self, content: str, namespaces: Mapping[str, str], language: str | None) -> None:
         self._content = content
         self._namespaces = namespaces
-        self._language = language if language and language.lower() != "en" else None
+        is_other = language and language.lower() != "en" and _LANGUAGE.fullmatch(language)
+        self._language = language if is_other else None
         prefixes = [p.encode() for p in namespaces if p not in ("", "xml")]
         self._needles = [content.encode(), b"<![", *(p + b":" for p in prefixes)]
         literal = rb"|<!\[|" + re.escape(content.encode())
@@ -57,7 +59,7 @@ class Neutral:
                 named = _NAME_END.search(octets)
                 assert named is not None
                 at = named.start()
-                attribute = f' {_XML_LANG}="{escape(self._language, _VALUE)}"'.encode()
+                attribute = f' {_XML_LANG}="{self._language}"'.encode()
                 return octets[:at] + attribute + octets[at:]
         lent = {p: u for p, u in self._namespaces.items() if p and f"{p}:".encode() in octets}
         lent.pop("xml", None)
@@ -142,7 +144,7 @@ class _Rewriter:
         self._is_open = True
 
     def _attribute(self, key: str, value: str) -> None:
-        self._out.append(f' {key}="{escape(value, _VALUE)}"')
+        self._out.append(f" {key}={quoteattr(value)}")
 
     def _close_tag(self) -> None:
         if self._is_open:

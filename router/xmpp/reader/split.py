@@ -24,8 +24,11 @@ _CLOSINGS: Final = (b"</message>", b"</presence>", b"</iq>")
 _IQ: Final = 2
 _IQ_TYPES: Final = frozenset({"get", "set", "result", "error"})
 _HANDSHAKE: Final = f"{names.COMPONENT}{_SEP}handshake"
+_HEADER: Final = f"{names.STREAMS}{_SEP}stream"
 _RAW_NAME: Final = re.compile(rb"[^\s/>]+")
 _BAD_REQUEST: Final = StanzaError.of("bad-request", "iq needs an id and a type")
+# Prefixes and namespaces that the header declares, together: each stanza may have to carry them.
+_MAX_LENT_CHARS: Final = 1024
 # The shortest forms: ` xmlns:a="b"` and `<a/>`.
 _MIN_DECLARATION_BYTES: Final = 12
 _MIN_ELEMENT_BYTES: Final = 4
@@ -34,7 +37,17 @@ _MIN_ELEMENT_BYTES: Final = 4
 class Span:
     """Octets of one or more adjacent first-level elements that make one token."""
 
-    __slots__ = ("begin", "ends", "error", "is_stanza", "kinds", "sender", "shared", "target")
+    __slots__ = (
+        "begin",
+        "ends",
+        "error",
+        "fault",
+        "is_stanza",
+        "kinds",
+        "sender",
+        "shared",
+        "target",
+    )
 
     def __init__(self, begin: int, sender: str, target: str, shared: bool) -> None:
         self.begin = begin
@@ -46,6 +59,8 @@ class Span:
         self.shared = shared
         self.is_stanza = True
         self.error: StanzaError | None = None
+        self.fault: StreamError | None = None
+        """What the element costs, once it is complete."""
 
 
 class Stop(Exception):
@@ -58,6 +73,7 @@ class Split:
     def __init__(self, content: str, limits: Limits) -> None:
         self.content = content
         self.limit(limits)
+        self.hear(True)
         self.depth = 0
         self.begin = 0
         """Where the open first-level element began."""
@@ -70,7 +86,6 @@ class Split:
         self.ended = False
         self.fault: StreamError | None = None
         self.spans: list[Span] = []
-        self._kinds = {f"{content}{_SEP}{local}": i for i, local in enumerate(_STANZAS)}
         self._namespaces: dict[str, str] = {}
         self._header_octets = b""
         # While expat runs: data[i - shift] is its byte i, and it sees none from `end_at` on.
@@ -83,6 +98,11 @@ class Split:
         self._targets = address.targets
         self._parser = self._new_parser()
         self._parser.StartNamespaceDeclHandler = self._declared
+
+    def hear(self, stanzas: bool) -> None:
+        """Take stanzas from now on, or know none of them: then each is a fault (STR-17)."""
+        heard = _STANZAS if stanzas else ()
+        self._kinds = {f"{self.content}{_SEP}{local}": i for i, local in enumerate(heard)}
 
     def limit(self, limits: Limits) -> None:
         """Take over the limits that are checked here."""
@@ -242,18 +262,25 @@ class Split:
     def _open(self, name: str, attributes: dict[str, str]) -> None:
         """The stream header (STR-10, STR-11); a fault does not keep it from being reported."""
         self._parser.StartNamespaceDeclHandler = None
-        spaces = self._namespaces
-        if len(spaces) > self._max_namespaces:
-            self._refuse(StreamError("policy-violation", "too many namespace declarations"))
         plain = {_clark(key): value for key, value in attributes.items()}
-        self.header = Header(_clark(name), plain, spaces)
+        fault = self._header_fault(name)
+        self.header = Header(_clark(name), plain, self._namespaces, fault)
+        if fault:
+            self._refuse(fault)
+
+    def _header_fault(self, name: str) -> StreamError | None:
+        spaces = self._namespaces
         namespace, _, local = name.rpartition(_SEP)
+        declared = sum(len(prefix) + len(uri) for prefix, uri in spaces.items())
+        if len(spaces) > self._max_namespaces or declared > _MAX_LENT_CHARS:
+            return StreamError("policy-violation", "too many namespace declarations")
         if namespace != names.STREAMS:
-            self._refuse(StreamError("invalid-namespace", "stream header"))
+            return StreamError("invalid-namespace", "stream header")
         if local != "stream":
-            self._refuse(StreamError("bad-format", "stream header"))
+            return StreamError("bad-format", "stream header")
         if spaces.get("", "") not in ("", self.content, names.STREAMS):
-            self._refuse(StreamError("invalid-namespace", "content namespace"))
+            return StreamError("invalid-namespace", "content namespace")
+        return None
 
     def _check_gap(self, at: int) -> None:
         try:
@@ -268,13 +295,20 @@ class Split:
         if self._kind >= 0:
             self._judge_stanza(local, attributes)
             return
-        if local in _STANZAS and namespace in _NOT_THE_CONTENT:
-            self._refuse(StreamError("invalid-namespace", f"{local} in another namespace"))
-        if namespace == self.content and name != _HANDSHAKE:
+        span = self._span = Span(self.begin, "", "", False)
+        span.is_stanza = False
+        self.spans.append(span)
+        if name == _HEADER:
+            self._refuse(StreamError("bad-format", "a second stream header"))
+        if namespace != self.content:
+            if local in _STANZAS and namespace in _NOT_THE_CONTENT:
+                self._refuse(StreamError("invalid-namespace", f"{local} in another namespace"))
+        elif name == _HANDSHAKE:
+            pass
+        elif not self._kinds and (local in _STANZAS or namespace == names.COMPONENT):  # CMP-03
+            span.fault = StreamError("not-authorized", f"{local} before any proof")
+        else:
             self._refuse(StreamError("unsupported-stanza-type", "unknown element"))
-        self._span = Span(self.begin, "", "", False)
-        self._span.is_stanza = False
-        self.spans.append(self._span)
 
     def _judge_stanza(self, local: str, attributes: dict[str, str]) -> None:
         if self._raw_name() != local.encode():

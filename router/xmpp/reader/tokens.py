@@ -4,9 +4,8 @@ Octets of stanzas are in neutral form: root unprefixed in the content namespace 
 it, every other namespace declared inside, language independent of the stream header.
 """
 
-from dataclasses import dataclass
-
-from lxml import etree
+from dataclasses import dataclass, field
+from xml.etree import ElementTree as etree
 
 from router.xmpp.errors import StanzaError, StreamError
 from router.xmpp.pair import DomainPair
@@ -22,6 +21,7 @@ __all__ = [
     "Limits",
     "Run",
     "Token",
+    "local_name",
 ]
 
 
@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The stream was opened (RFC 6120 §4.7). A Fault may follow directly."""
+    """The stream was opened (RFC 6120 §4.7). When it was opened wrongly, its Fault follows."""
 
     name: str
     """Clark notation."""
@@ -53,6 +53,8 @@ class Header:
     """By plain name, or Clark notation when in a namespace."""
     namespaces: dict[str, str]
     """Prefix to URI; "" is the default."""
+    fault: StreamError | None = field(default=None, compare=False)
+    """What is wrong with the header itself, apart from its addresses and its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Faulty:
 class Element:
     """A first-level element which is no stanza (XEP-0360)."""
 
-    element: etree._Element
+    element: etree.Element
     octets: bytes
     """As received; prefixes may be declared on the stream header only."""
 
@@ -95,3 +97,8 @@ class Fault:
 
 
 Token = Header | Run | Faulty | Element | End | Fault
+
+
+def local_name(element: etree.Element) -> str:
+    """An element's name without its namespace."""
+    return element.tag.rpartition("}")[2]

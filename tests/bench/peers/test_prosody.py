@@ -119,7 +119,8 @@ async def test_bidi_carries_both_ways_on_one_stream(start_both: StartBoth, attac
     await talk(await attach(ROMEO, romeo), await attach(JULIET, juliet))
     assert romeo.established() == [("Outgoing", ROMEO, JULIET)]
     assert juliet.established() == [("Incoming", ROMEO, JULIET)]
-    assert "mechanism='EXTERNAL'" in romeo.log()
+    assert romeo.proofs() == [("Outgoing", ROMEO, JULIET, "external")]
+    assert juliet.proofs() == [("Incoming", ROMEO, JULIET, "external")]
 
 
 async def test_without_bidi_each_way_has_a_stream(start_both: StartBoth, attach: Attach) -> None:
@@ -136,7 +137,7 @@ async def test_dialback_proves_what_certificates_do_not(
     romeo, juliet = await start_both(s2s_secure_auth=False, trust_anchors=strangers)
     await talk(await attach(ROMEO, romeo), await attach(JULIET, juliet))
     assert "<result" in romeo.log()
-    assert "mechanism='EXTERNAL'" not in romeo.log()
+    assert {how for *_, how in (*romeo.proofs(), *juliet.proofs())} == {"dialback"}
 
 
 async def test_secure_auth_refuses_a_strangers_certificate(

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router.acceptor.addresses import connect, permitted
+from router.acceptor.addresses import Listening, connect, permitted
 
 PUBLIC = ["9.9.9.9", "2620:fe::fe", "64:ff9b::909:909", "2002:909:909::1"]
 INNER = [
@@ -182,3 +182,38 @@ async def test_the_reasons_of_all_are_told() -> None:
 async def test_no_address_is_an_error_too() -> None:
     with pytest.raises(OSError, match="no address"):
         await dial([], 5269)
+
+
+@pytest.mark.parametrize(
+    ("bound", "dialled", "is_ours"),
+    [
+        (("127.0.0.1", 5269), ("127.0.0.1", 5269), True),
+        (("127.0.0.1", 5269), ("127.0.0.1", 5270), False),
+        (("127.0.0.1", 5269), ("127.0.0.2", 5269), False),
+        (("0.0.0.0", 5269), ("127.0.0.2", 5269), True),
+        (("::", 5269), ("127.0.0.1", 5269), True),
+        (("::", 5269), ("::1", 5269), True),
+        (("::", 5269), ("::1", 5222), False),
+        (("::", 5269), ("203.0.113.7", 5269), False),
+        (("::", 5269), ("2001:db8::7", 5269), False),
+    ],
+)
+def test_who_dials_us_would_meet_ourselves(
+    bound: tuple[str, int], dialled: tuple[str, int], is_ours: bool
+) -> None:
+    listening = Listening()
+    listening.add(*bound)
+    assert listening.at(*dialled) == is_ours
+
+
+def test_an_address_of_an_interface_is_ours_on_every_port_we_accept_on() -> None:
+    listening = Listening()
+    listening.add("::", 5269)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("203.0.113.7", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        own = probe.getsockname()[0]
+    assert listening.at(own, 5269)
+    assert not listening.at(own, 5270)

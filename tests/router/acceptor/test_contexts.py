@@ -2,10 +2,12 @@
 
 import ssl
 import warnings
+from pathlib import Path
 
 import pytest
 from OpenSSL import SSL
 
+from bench.authority import Authority
 from router.acceptor.certificates import CertificateStore
 from tests.support.layers import (
     CAPULET,
@@ -20,6 +22,13 @@ from tests.support.layers import (
 
 both_versions = pytest.mark.parametrize("version", VERSIONS)
 NO_APPLICATION_PROTOCOL = bytes((21, 3, 3, 0, 2, 2, 120))
+
+
+@pytest.fixture
+def unused(authority: Authority, tmp_path: Path) -> CertificateStore:
+    """Contexts that have made no connection yet may still be changed."""
+    authority.issue(MONTAGUE, into=tmp_path)
+    return CertificateStore(tmp_path, [MONTAGUE])
 
 
 @pytest.mark.clause("DTL-02")
@@ -57,7 +66,7 @@ async def test_starttls_ignores_alpn(store: CertificateStore) -> None:
 
 
 @pytest.mark.clause("TLS-11")
-async def test_tls_1_1_gets_an_alert(store: CertificateStore) -> None:
+async def test_tls_1_1_gets_an_alert(unused: CertificateStore) -> None:
     outgoing = ssl.MemoryBIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -68,11 +77,26 @@ async def test_tls_1_1_gets_an_alert(store: CertificateStore) -> None:
     with pytest.raises(ssl.SSLWantReadError):
         client.do_handshake()
 
-    accepting, server_end = alone_in_memory(store.direct_context())
+    context = unused.direct_context()
+    context.set_cipher_list(b"ALL:@SECLEVEL=0")  # OpenSSL's own scruples must not hide ours
+    accepting, server_end = alone_in_memory(context)
     server_end.deliver(outgoing.read())
     assert accepting.heard == [("failed", "unsupported protocol")]
     assert server_end.sent[0] == 21
     assert server_end.sent[-2:] == bytes((2, 70))  # fatal, protocol_version
+
+
+@pytest.mark.clause("TLS-11")
+@pytest.mark.parametrize("name", ["starttls", "direct", "client"])
+def test_what_openssl_would_allow_by_itself_is_off(unused: CertificateStore, name: str) -> None:
+    context = {
+        "starttls": unused.starttls_context(MONTAGUE),
+        "direct": unused.direct_context(),
+        "client": unused.client_context(MONTAGUE),
+    }[name]
+    options = context.set_options(0)
+    for off in (SSL.OP_NO_COMPRESSION, SSL.OP_NO_RENEGOTIATION, SSL.OP_NO_TICKET):
+        assert options & off
 
 
 @pytest.mark.clause("TLS-11")

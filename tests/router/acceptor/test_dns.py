@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
+from bench.peers.nameserver import Nameserver, Zone
 from router.acceptor.dns import Resolver, Target, Unresolvable, in_order
 from router.config import Address, Dns
-from tests.support.nameserver import Nameserver, Zone
 
 CAPULET = "capulet.example"
 STARTTLS = f"_xmpp-server._tcp.{CAPULET}"
@@ -279,3 +279,20 @@ async def test_one_who_gives_up_does_not_take_the_answer_from_the_others() -> No
         first.cancel()
         assert await second == ("192.0.2.1",)
         assert len(server.asked) == 2
+
+
+async def test_all_records_of_both_services_for_people() -> None:
+    """What `targets` leaves out is told, too, and so is how a look-up failed."""
+    zone = {
+        STARTTLS: {"SRV": ["20 1 5269 b.example.", "10 1 22 a.example.", "10 9 5269 c.example."]}
+    }
+    with Nameserver(zone, failing=[DIRECT]) as server:
+        starttls, direct = await resolver(server).services(CAPULET)
+        assert await resolver(server).services("192.0.2.1") == ()
+    assert [each.host for each in starttls.targets] == ["c.example", "b.example"]
+    assert starttls.unusable == (Target("a.example", 22, "starttls", 10, 1),)
+    assert (starttls.failed, direct.name, direct.failed) == ("", "_xmpps-server._tcp", "error")
+    with Nameserver({DIRECT: {"SRV": ["0 0 0 ."]}}) as server:
+        starttls, direct = await resolver(server).services(CAPULET)
+    assert (starttls.targets, starttls.unusable, starttls.failed) == ((), (), "")
+    assert [each.host for each in direct.unusable] == ["."]

@@ -73,14 +73,21 @@ async def test_then_the_components() -> None:
     await phase
 
 
-async def test_then_our_own_streams_once_nothing_is_kept_any_more() -> None:
+async def test_then_it_hands_over_what_is_kept_and_serves_others_meanwhile() -> None:
     node = Node()
     node.kept = 3
-    node.theirs.gone()
     phase = node.phase(3)
-    await eventually(lambda: node.log)
-    assert node.log == ["dial nobody"]
+    await asyncio.sleep(0)
+    assert not phase.done()
     node.kept = 0
+    await phase
+    assert node.log == []
+
+
+async def test_then_our_own_streams() -> None:
+    node = Node()
+    node.theirs.gone()
+    phase = node.phase(4)
     await eventually(lambda: len(node.log) > 1)
     assert node.log == ["dial nobody", "close out s2s", "close in component"]
     node.ours.gone()
@@ -94,7 +101,7 @@ async def test_no_phase_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "_HANDED_OVER_S", 0.03)
     node = Node()
     node.kept = 1
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         await node.phase(number)
     assert node.log == [
         "stop listening",
@@ -109,5 +116,5 @@ async def test_no_phase_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_the_last_phase_is_the_processs() -> None:
     node = Node()
-    await node.phase(4)
+    await node.phase(5)
     assert node.log == []

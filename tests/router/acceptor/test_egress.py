@@ -9,9 +9,10 @@ from router.acceptor.connection import Connection
 from router.acceptor.egress import Egress
 from router.acceptor.ingress import Ingress
 from router.metrics import Counters
-from router.wire.frames import Forward, Frame, Progress, Returned
+from router.wire.frames import Forward, Frame, Progress, Reject, Returned
 from router.wire.owner import Owner
 from router.wire.shard import SHARDS
+from router.xmpp.limits import StreamLimits
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts
 from tests.support.acceptors import Changing, Hub, connection_of, counted, over_tcp, read_exactly
@@ -20,6 +21,7 @@ from tests.support.pump import MONTAGUE, PAIR, authenticated, policy
 
 LARGE = b" " * 1_000_000
 SMALL_WINDOW_BYTES = 16_384
+BUFFER_BYTES = 20_000_000
 
 
 def forward(
@@ -46,7 +48,9 @@ class Rig(Changing):
         ingress = Ingress(
             Owner([0] * SHARDS), self.counters, 1000, to_shard=self._no, to_acceptor=self._no
         )
-        self.egress = Egress(asyncio.get_running_loop(), ingress, self.generations, self._tell)
+        self.egress = Egress(
+            asyncio.get_running_loop(), ingress, self.generations, self._tell, BUFFER_BYTES
+        )
         rig = self
 
         class Reporting(Hub):
@@ -180,6 +184,69 @@ async def test_a_lane_that_has_ended_is_forgotten_by_every_stream(rig: Rig) -> N
         rig.stream.abort()
         await rig.hears(("a0.1", Returned(6, 1, 2, 1)))
         assert len(rig.told) == 1
+
+
+@pytest.mark.clause("LIM-03")
+async def test_a_stanza_larger_than_the_peer_takes_goes_back_to_its_owner(rig: Rig) -> None:
+    small, large = b"<message id='a'/>", b"<iq id='aaaaaa'/>" + b"<iq id='bbbbbbbbbbbbb'/>"
+    rig.stream.core.peer_limits = StreamLimits(len(small))
+    async with over_tcp(rig.stream) as peer:
+        run = replace(forward(1, small + large + small, count=4), counts=Counts(2, 0, 2))
+        rig.egress.forward(rig.stream, run)
+        (told,) = rig.told
+        assert told == ("a0.1", Reject(5, 1, 3, 1, "policy-violation", "modify", told[1].text))
+        wanted = small + b"<iq id='aaaaaa'/>" + small
+        assert await read_exactly(peer, len(wanted)) == wanted
+        await rig.hears(("a0.1", progress(4, 4)))
+        assert rig.stream.stanzas_out == 3
+        assert counted(rig.counters, "causeway_stanzas_total", "iq", "out") == 1
+        rig.told.clear()
+        rig.egress.forward(rig.stream, run)
+        await rig.hears(("a0.1", progress(4, 4)))
+        assert len(rig.told) == 1, "what comes again is neither written nor rejected again"
+
+
+@pytest.mark.clause("LIM-03")
+@pytest.mark.parametrize(("size", "is_sent"), [(10_000, True), (10_001, False)])
+async def test_the_limit_itself_is_within_it(rig: Rig, size: int, is_sent: bool) -> None:
+    rig.stream.core.peer_limits = StreamLimits(10_000)
+    stanza = b"<message>" + b"x" * (size - 19) + b"</message>"
+    async with over_tcp(rig.stream) as peer:
+        rig.egress.forward(rig.stream, forward(1, stanza))
+        rig.egress.forward(rig.stream, forward(2, b"<iq/>"))
+        wanted = stanza * is_sent + b"<iq/>"
+        assert await read_exactly(peer, len(wanted)) == wanted
+        await rig.hears(("a0.1", progress(2, 2)))
+        assert [type(frame) for _, frame in rig.told].count(Reject) == (not is_sent)
+        await eventually(lambda: not rig.stream.outlet.is_waiting())
+
+
+async def test_nothing_is_waited_for_where_nothing_was_written(rig: Rig) -> None:
+    rig.stream.core.peer_limits = StreamLimits(5)
+    async with over_tcp(rig.stream):
+        rig.egress.forward(rig.stream, forward())
+        await rig.hears(("a0.1", progress(1, 0)))
+        assert not rig.stream.outlet.is_waiting()
+
+
+@pytest.mark.clause("ERR-06")
+async def test_what_waits_for_a_peer_that_does_not_read_is_bounded(rig: Rig) -> None:
+    async with over_tcp(rig.stream, SMALL_WINDOW_BYTES) as peer:
+        runs = BUFFER_BYTES // len(LARGE) + 10
+        for number in range(1, runs):
+            rig.egress.forward(rig.stream, forward(number, LARGE))
+        assert rig.stream.buffered() <= BUFFER_BYTES
+        refused = [frame for _, frame in rig.told if isinstance(frame, Reject)]
+        assert refused
+        assert {(frame.condition, frame.type) for frame in refused} == {
+            ("resource-constraint", "wait")
+        }
+        first = refused[0].first
+        assert [frame.first for frame in refused] == [*range(first, runs)]
+        await read_exactly(peer, (first - 1) * len(LARGE))
+        await eventually(lambda: not rig.stream.outlet.is_waiting())
+        rig.egress.forward(rig.stream, forward(runs, b"<iq/>"))
+        assert await read_exactly(peer, 5) == b"<iq/>"
 
 
 async def test_a_closed_stream_whose_peer_reads_nothing_is_dropped_and_its_run_returned(

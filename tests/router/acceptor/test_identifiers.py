@@ -97,6 +97,7 @@ def test_srv_ids(named: Named, domain: str, srv: str, covered: bool) -> None:
         ("montague.example", "Montague.Example.", True),
         ("bücher.example", "bücher.example", True),
         ("bücher.example", "xn--bcher-kva.example", True),
+        ("XN--bcher-kva.example", "bücher.example", True),
         ("montague.example", "*.example", False),
         ("montague.example", "romeo@montague.example", False),
         ("montague.example", "montague.example/orchard", False),

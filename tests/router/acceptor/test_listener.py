@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from router.acceptor.addresses import Listening
 from router.acceptor.admission import Admission
 from router.acceptor.connection import Connection
 from router.acceptor.listener import Kind, Listener
@@ -24,6 +25,7 @@ class Makes:
     def __init__(self, per_address: int = 10) -> None:
         self.admission = Admission(per_address, 100)
         self.hub = Hub()
+        self.listening = Listening()
         self.made: list[tuple[str, Connection]] = []
 
     def inbound(self, *, direct_tls: bool) -> Connection:
@@ -62,6 +64,11 @@ def bound() -> socket.socket:
     listening = socket.socket()
     listening.bind((HOST, 0))
     return listening
+
+
+async def test_where_servers_are_accepted_is_not_to_be_dialled(opened: Opened) -> None:
+    met = {kind: opened.makes.listening.at(HOST, port) for kind, port in opened.ports.items()}
+    assert met == {"s2s": True, "s2s_direct_tls": True, "components": False}
 
 
 async def test_each_kind_of_socket_makes_its_kind_of_stream(opened: Opened) -> None:

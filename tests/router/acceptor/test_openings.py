@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.authority import Authority
+from router.acceptor.attempts import Approach
 from router.acceptor.dns import Target
 from router.acceptor.openings import Openings, new_stream_id
 from router.config import Config, Dialback, Domain, Tls
@@ -65,9 +66,9 @@ async def test_a_component(openings: Openings) -> None:
 
 
 async def test_a_server_that_we_call(openings: Openings) -> None:
-    called = openings.outbound(PAIR, Target("x.example", 5269, "starttls"))
+    called = openings.outbound(PAIR, Target("x.example", 5269, "starttls"), Approach())
     assert isinstance(called.core, InitiatingStream)
     assert (called.direction, called.leg) == ("out", "s2s")
     assert (called.core.local, called.core.remote) == PAIR
-    direct = openings.outbound(PAIR, Target("x.example", 5270, "direct"))
+    direct = openings.outbound(PAIR, Target("x.example", 5270, "direct"), Approach())
     assert direct.core.phase is Phase.DIRECT_TLS

@@ -1,7 +1,9 @@
 """Every word of the configuration that streams care about reaches them."""
 
+import pytest
+
 from router.acceptor.policies import stream_policy
-from router.config import Config, Dialback, Domain, Limits, Peer, Tls
+from router.config import Config, Dialback, Domain, E2e, Limits, Peer, Tls
 from router.xmpp.policy import PeerRule
 
 MONTAGUE, VERONA = "montague.example", "verona.example"
@@ -14,6 +16,13 @@ def domains(*names: str) -> dict[str, Domain]:
 def test_the_first_hosted_domain_is_the_default() -> None:
     policy = stream_policy(Config(domains=domains(MONTAGUE, VERONA)))
     assert policy.hosted == {MONTAGUE, VERONA}
+    assert policy.default_domain == MONTAGUE
+
+
+def test_the_routers_own_address_is_hosted_and_never_the_default() -> None:
+    relay = "relay.montague.example"
+    policy = stream_policy(Config(domains=domains(MONTAGUE), e2e=E2e(jid=relay)))
+    assert policy.hosted == {MONTAGUE, relay}
     assert policy.default_domain == MONTAGUE
 
 
@@ -36,6 +45,13 @@ def test_a_peer_has_its_own_rule_or_that_of_all() -> None:
     assert rule("tybalt.example") == PeerRule(False, True, True)
     assert rule("paris.example") == PeerRule(False, False, False)
     assert rule("") == PeerRule(False, False, False)
+
+
+def test_who_is_refused_is_so_by_name() -> None:
+    """A header may leave `from` out; the domain is then known by its key (XEP-0220 §2.4.1)."""
+    rule = stream_policy(Config(peers={"*": Peer(deny=True), "a.example": Peer()})).rule
+    assert [rule(name).deny for name in ("a.example", "b.example", "")] == [False, True, False]
+    assert stream_policy(Config()).rule("169.254.169.254").deny
 
 
 def test_each_limit_goes_to_its_place() -> None:
@@ -65,6 +81,7 @@ def test_each_limit_goes_to_its_place() -> None:
     assert policy.pending_verifications == 18
 
 
+@pytest.mark.clause("DBK-04")
 def test_tls_and_dialback_are_as_configured() -> None:
     off = stream_policy(
         Config(tls=Tls(required=False), dialback=Dialback(enabled=False, secret="größer"))

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +27,7 @@ from router.config import (
     Tls,
     write_snapshot,
 )
+from router.peer_memory import Fact
 from router.wire.bus import DealerSocket
 from router.wire.codec import encode
 from router.wire.control import (
@@ -37,6 +39,7 @@ from router.wire.control import (
     Hello,
     Membership,
     Message,
+    PeerFacts,
     Ready,
 )
 from router.wire.control_link import ControlLink
@@ -44,6 +47,7 @@ from router.wire.endpoints import bus_endpoint
 from router.wire.frames import Announced, Joined
 from router.wire.shard import SHARDS
 from tests.support.acceptors import HOST, Changing
+from tests.support.eventually import eventually
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET
 from tests.support.scripted_peer import END, Wire, header
 
@@ -123,8 +127,8 @@ class Running:
     def __init__(self, config: Config, supervisor: Supervisor) -> None:
         listening = bound()
         self.port: int = listening.getsockname()[1]
-        process = Process(asyncio.get_running_loop(), config, OWN)
-        self.life = asyncio.create_task(process.run(supervisor.path, {"s2s": [listening]}))
+        self.process = Process(asyncio.get_running_loop(), config, OWN)
+        self.life = asyncio.create_task(self.process.run(supervisor.path, {"s2s": [listening]}))
 
     async def greeted(self) -> Wire:
         """A peer that has got as far as the features."""
@@ -146,7 +150,7 @@ async def running(config: Config, supervisor: Supervisor) -> AsyncIterator[Runni
     await supervisor.hears(Ready)
     yield running
     if not running.life.done():
-        supervisor.send(Drain(4))
+        supervisor.send(Drain(5))
     await asyncio.wait_for(running.life, 10)
 
 
@@ -162,7 +166,7 @@ async def test_it_says_who_it_is_and_is_ready_once_it_listens(
         "causeway_stanzas_in_flight",
         "causeway_s2s_streams",
     }
-    supervisor.send(Drain(4))
+    supervisor.send(Drain(5))
     await running.life
 
 
@@ -195,6 +199,29 @@ async def test_questions_are_answered(running: Running, supervisor: Supervisor) 
     await wire.close()
 
 
+async def test_what_others_learned_of_peers_is_believed(
+    running: Running, supervisor: Supervisor
+) -> None:
+    supervisor.send(PeerFacts(((CAPULET, "proof", "external", time.time()),)))
+    memory = running.process._acceptor.memory
+    await eventually(lambda: memory.recall(CAPULET, Fact.PROOF) == "external")
+    assert not any(isinstance(each, PeerFacts) for each in supervisor.heard)
+
+
+async def test_what_it_learns_it_tells_a_turn_of_the_loop_at_a_time(
+    running: Running, supervisor: Supervisor
+) -> None:
+    memory = running.process._acceptor.memory
+    memory.learn(CAPULET, Fact.BIDI, "works")
+    memory.learn(CAPULET, Fact.BIDI, "kills")
+    memory.learn("tybalt.example", Fact.ERRORS, "no")
+    told = await supervisor.hears(PeerFacts)
+    assert [fact[:3] for fact in told.facts] == [
+        (CAPULET, "bidi", "kills"),
+        ("tybalt.example", "errors", "no"),
+    ]
+
+
 async def test_it_drains_phase_by_phase_and_ends_after_a_last_beat(
     running: Running, supervisor: Supervisor
 ) -> None:
@@ -205,12 +232,12 @@ async def test_it_drains_phase_by_phase_and_ends_after_a_last_beat(
     assert await supervisor.hears(Drained) == Drained(1)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(HOST, running.port)
-    for phase in (2, 3):
+    for phase in (2, 3, 4):
         supervisor.send(Drain(phase))
         assert await supervisor.hears(Drained) == Drained(phase)
     assert not running.life.done()
     supervisor.heard.clear()
-    supervisor.send(Drain(4))
+    supervisor.send(Drain(5))
     await running.life
     await supervisor.until(lambda: supervisor.is_alone)
     assert isinstance(supervisor.heard[-1], Beat)

@@ -3,10 +3,13 @@
 import asyncio
 import json
 
-from router.acceptor.streams import rows
+import pytest
+
+from router.acceptor.streams import rows, rows_for_pair
 from router.acceptor.tls import TlsSession
 from router.xmpp.component import ComponentStream
 from router.xmpp.events import KeyReceived
+from router.xmpp.pair import DomainPair
 from router.xmpp.receiving import ReceivingStream
 from tests.support.acceptors import connection_of
 from tests.support.pump import CAPULET, MONTAGUE, NOW, authenticated, ids, inbound, policy, say
@@ -67,3 +70,20 @@ async def test_a_stream_that_dialback_proved_is_open() -> None:
     assert (before, row["state"], row["auth"]) == ("negotiating inside TLS", "open", "dialback")
     core.close(NOW)
     assert rows([connection_of(core)], "a0.1", 0.0)[0]["state"] == "closing"
+
+
+@pytest.mark.clause("DNA-01")
+async def test_what_a_stream_is_for_one_pair() -> None:
+    proved = connection_of(authenticated(bidi=True), number=1)
+    proved.session = TlsSession("TLSv1.3", "", "", "", ())
+    begun = connection_of(inbound(SETTINGS), number=2)
+    other = connection_of(inbound(SETTINGS, sender="tybalt.example"), number=3)
+    component = connection_of(ComponentStream(SETTINGS, ids(), {MONTAGUE: "s"}, NOW), number=4)
+    connections = [proved, begun, other, component]
+    first, second = rows_for_pair(connections, "a0.1", 0.0, DomainPair(MONTAGUE, CAPULET))
+    assert (first["number"], first["sends"], first["receives"]) == (1, "external", "external")
+    assert (first["certificate_valid"], first["certificate"]) == (True, "")
+    assert (second["number"], second["sends"], second["receives"]) == (2, None, None)
+    assert second["certificate"] is None
+    assert "pairs" not in first
+    assert rows_for_pair(connections, "a0.1", 0.0, DomainPair(CAPULET, MONTAGUE)) == []

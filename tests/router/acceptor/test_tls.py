@@ -22,9 +22,11 @@ from tests.support.layers import (
     PATIENCE_S,
     VERSIONS,
     Recorder,
+    alone_in_memory,
     bare_client,
     listening,
     on_loopback,
+    shaken_hands,
 )
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -221,3 +223,30 @@ async def test_tls_takes_the_place_of_plaintext(store: CertificateStore) -> None
         assert accepting.layer.written() > 10 + 6
         connecting.layer.abort()
         await connecting.hears("lost")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_records_without_data_are_counted_and_too_many_end_it(
+    store: CertificateStore, version: str
+) -> None:
+    """Reliability B3. An octet a record stands for KeyUpdates, which cost us the same way."""
+    accepting, server_end = alone_in_memory(store.direct_context())
+    client = shaken_hands(accepting, server_end, version)
+    sent = 0
+    while "lost" not in accepting.names() and sent < 20_000:
+        for _ in range(100):
+            client.send(b" ")
+        sent += 100
+        server_end.deliver(client.bio_read(65_536))
+        await asyncio.sleep(0)
+    assert 3_000 < sent < 15_000
+    assert "too many records without data" in str(accepting.heard[-1][1])
+
+
+async def test_small_records_of_small_stanzas_are_no_flood(store: CertificateStore) -> None:
+    accepting, server_end = alone_in_memory(store.direct_context())
+    client = shaken_hands(accepting, server_end)
+    for _ in range(20_000):
+        client.send(b"<presence/>")
+        server_end.deliver(client.bio_read(65_536))
+    assert len(accepting.octets) == 11 * 20_000

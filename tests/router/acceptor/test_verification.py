@@ -1,14 +1,18 @@
 """Keys that somebody else verifies: asked once, asked again, answered once, never forgotten."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from router.acceptor.connection import Connection
 from router.acceptor.verification import Verifications
+from router.config import Limits
 from router.wire.frames import Verified, Verify
 from router.wire.shard import SHARDS, shard_of
 from router.xmpp.events import KeyReceived, StreamClosed
+from router.xmpp.pair import DomainPair
 from router.xmpp.s2s import ServerStream
 from tests.support.acceptors import Hub, Sent, Transport, wired
 from tests.support.eventually import eventually
@@ -26,7 +30,13 @@ class Asking(Hub):
     def __init__(self, timeout_s: float = 60.0) -> None:
         super().__init__()
         self.sent = Sent()
-        self.pending = Verifications(asyncio.get_running_loop(), timeout_s, self.sent.to_shard)
+        self.judged: list[tuple[DomainPair, str]] = []
+        self.pending = Verifications(
+            asyncio.get_running_loop(),
+            Limits(verification_timeout_s=timeout_s),
+            self.sent.to_shard,
+            lambda _, pair, verdict: self.judged.append((pair, verdict)),
+        )
 
     def happened(self, connection: Connection, event: object) -> None:
         super().happened(connection, event)  # type: ignore[arg-type]
@@ -67,6 +77,7 @@ async def test_the_verdict_reaches_the_peer_once() -> None:
     assert said.count("type='valid'") == 1
     assert "type='invalid'" not in said
     assert PAIR.inverse() in connection.core.grants.receive
+    assert hub.judged == [(PAIR.inverse(), "valid")]
     assert list(hub.pending.announcements(ALL)) == []
 
 
@@ -88,6 +99,7 @@ async def test_no_verdict_in_time_is_an_answer_too() -> None:
     await eventually(lambda: "<remote-server-timeout " in transport.written.decode())
     hub.pending.verified(Verified(1, "valid"))
     assert "type='valid'" not in await transport.said()
+    assert hub.judged == [(PAIR.inverse(), "remote-server-timeout")]
     assert list(hub.pending.announcements(ALL)) == []
 
 
@@ -124,3 +136,62 @@ async def test_a_stream_that_is_gone_asks_nothing_and_hears_nothing() -> None:
     await eventually(lambda: not list(hub.pending.announcements(ALL)))
     assert await one[1].said() == said
     assert "type='error'" in await other[1].said()
+
+
+def keys(*domains: str) -> str:
+    return "".join(f"<db:result from='{d}' to='{MONTAGUE}'>key</db:result>" for d in domains)
+
+
+@pytest.mark.clause("DBK-07")
+async def test_a_stream_that_brings_many_new_domains_has_them_verified_four_a_second() -> None:
+    hub = Asking()
+    now = [1000.0]
+    waits: list[tuple[float, Callable[..., None], tuple[object, ...]]] = []
+    hub.pending._loop = Clock(now, waits)  # type: ignore[assignment]
+    connection, transport = stream(hub)
+    domains = [f"d{number}.example" for number in range(16)]
+    transport.feed(keys(*domains))
+    asked = [frame.pair.sender for frame in hub.asked()]
+    assert asked == domains[:4]
+    assert [frame.request for frame in hub.pending.announcements(ALL)] == [1, 2, 3, 4]
+    turns = [(s, then, arguments) for s, then, arguments in waits if s < 30]
+    assert [s for s, _, _ in turns] == [n / 4 for n in range(1, 13)]
+    for _, then, arguments in turns:
+        then(*arguments)
+    assert [frame.pair.sender for frame in hub.asked()] == domains
+    hub.pending.verified(Verified(1, "remote-server-timeout"))
+    transport.feed(keys(domains[0]))
+    assert hub.asked()[-1].pair.sender == domains[0], "seen lately, it costs nothing"
+    transport.feed(keys("d16.example"))
+    assert "<resource-constraint " in await transport.said(), "16 are pending"
+    _, elsewhere = stream(hub, 2)
+    elsewhere.feed(keys("d17.example"))
+    assert hub.asked()[-1].pair.sender == "d17.example", "each stream has its own"
+    assert connection.end is None
+
+
+async def test_a_stream_that_ends_while_its_keys_wait_has_them_forgotten() -> None:
+    hub = Asking()
+    waits: list[tuple[float, Callable[..., None], tuple[object, ...]]] = []
+    hub.pending._loop = Clock([1000.0], waits)  # type: ignore[assignment]
+    connection, transport = stream(hub)
+    transport.feed(keys(*(f"d{number}.example" for number in range(6))))
+    connection.act(connection.core.fail("reset", ""))
+    for _, then, arguments in waits:
+        then(*arguments)
+    assert len(hub.asked()) == 4
+
+
+class Clock:
+    """A loop whose time stands still; what it is to call later is in `waits`."""
+
+    def __init__(self, now: list[float], waits: list[Any]) -> None:
+        self._now = now
+        self._waits = waits
+
+    def time(self) -> float:
+        return self._now[0]
+
+    def call_later(self, delay_s: float, then: Any, *arguments: object) -> asyncio.TimerHandle:
+        self._waits.append((delay_s, then, arguments))
+        return asyncio.get_running_loop().call_later(1e6, lambda: None)

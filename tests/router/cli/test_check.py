@@ -1,22 +1,34 @@
 """`causeway check`: what it says of a good configuration, and that it changes nothing."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from typer.testing import CliRunner, Result
 
+from bench.peers.nameserver import Nameserver
 from router.cli.app import app
 from tests.support.certificate_files import BOTH_USES, write_certificate
 
-GOOD = '[domains."montague.example"]\nattach = "component"\nsecret = "s3cr3t"\n'
+GOOD = """\
+[listen]
+s2s = ["127.0.0.1:0"]
+s2s_direct_tls = []
+components = []
+http = "127.0.0.1:0"
+[domains."montague.example"]
+attach = "component"
+secret = "s3cr3t"
+"""
 
 
 def check(
     directory: Path,
     *options: str,
     names: tuple[str, ...] = (),
+    more: str = "",
     days: int = 30,
     uses: tuple[ObjectIdentifier, ...] = BOTH_USES,
 ) -> Result:
@@ -24,7 +36,7 @@ def check(
     own = certs / "montague.example.crt", certs / "montague.example.key"
     write_certificate(*own, names=names, days=days, uses=uses)
     file = directory / "causeway.toml"
-    file.write_text(GOOD)
+    file.write_text(GOOD + more)
     return CliRunner().invoke(app, ["check", "--config", str(file), *options])
 
 
@@ -37,6 +49,13 @@ def test_a_good_configuration(tmp_path: Path) -> None:
     assert "will be created" in result.output
     assert "s3cr3t" not in result.output
     assert not (tmp_path / "dialback.secret").exists()
+
+
+def test_the_routers_own_address_is_listed_too(tmp_path: Path) -> None:
+    relay = "relay.montague.example"
+    result = check(tmp_path, names=("montague.example", relay), more=f'[e2e]\njid = "{relay}"\n')
+    assert result.exit_code == 0, result.output
+    assert f"{relay}: router, certificate until" in result.output
 
 
 @pytest.mark.parametrize(
@@ -58,6 +77,51 @@ def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "montague.example.crt has expired" in result.output
     assert "causeway.toml: ok" not in result.output
+
+
+def test_a_certificate_that_soon_ends_is_warned_of(tmp_path: Path) -> None:
+    result = check(tmp_path, days=5)
+    assert result.exit_code == 0
+    assert "warning: " in result.output and "expires in 5 days" in result.output
+
+
+def test_a_port_that_somebody_else_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("CAUSEWAY__LISTEN__S2S", f'["127.0.0.1:{port}"]')
+        result = check(tmp_path, "--json")
+    assert result.exit_code == 1
+    (problem,) = json.loads(result.output)["problems"]
+    assert problem["key"] == "listen.s2s"
+    assert problem["message"] == f"cannot listen on 127.0.0.1:{port} (s2s): Address already in use"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--from", "montague.example"], "goes with DOMAIN"),
+        (["capulet.example", "--from", "verona.example"], "verona.example is not hosted here"),
+        (["montague.example"], "montague.example is hosted here"),
+        (["not a domain"], "DOMAIN"),
+    ],
+)
+def test_questions_that_make_no_sense(tmp_path: Path, arguments: list[str], said: str) -> None:
+    result = check(tmp_path, *arguments)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_a_domain_that_cannot_be_reached(tmp_path: Path) -> None:
+    with Nameserver({}) as server:
+        dns = f'[dns]\nresolvers = ["{server.address}"]\n'
+        result = check(tmp_path, "capulet.example", more=dns)
+        as_json = check(tmp_path, "capulet.example", "--json", more=dns)
+    assert (result.exit_code, as_json.exit_code) == (1, 1)
+    assert result.output.startswith("capulet.example as montague.example sees it\n")
+    assert "No stream can be opened (remote-server-not-found: " in result.output
+    printed = json.loads(as_json.output)
+    assert (printed["ok"], printed["remote"]) == (False, "capulet.example")
+    assert printed["own_certificate"]["days_left"] == 30
 
 
 def test_a_certificate_for_another_domain(tmp_path: Path) -> None:

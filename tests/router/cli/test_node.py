@@ -61,7 +61,8 @@ async def test_a_signal_drains_it(
     run_dir = good_config.parent / "run"
     await eventually(ready(run_dir))
     assert set(get_json(run_dir, "/api/listeners")) == {"s2s", "components", "http"}
-    assert get_json(run_dir, "/api/streams") == [{"acceptor": "a0.1", "number": 1}]
+    (stream,) = get_json(run_dir, "/api/streams")
+    assert (stream["acceptor"], stream["asked"]) == ("a0.1", ["streams"])
 
     node.send_signal(signal.SIGHUP)
     node.send_signal(number)

@@ -3,20 +3,41 @@
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from router.config import Address
-from router.http.app import application, served
+from router.http.app import served
 from router.http.status_page import ProcessView
 from router.metrics import Ledger
 from router.supervisor.listeners import bound_address, open_exclusive
 
 
+@dataclass
+class Explained:
+    local: str
+    remote: str
+    history: Sequence[Mapping[str, object]] = ()
+
+
 class PretendedNode:
     reasons: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.closed: list[tuple[str, str]] = []
+
+    async def pairs(self) -> Sequence[Mapping[str, object]]:
+        return [{"local": "montague.example", "streams": ("a0.1/1",)}]
+
+    async def explain(self, local: str, remote: str) -> Explained:
+        return Explained(local, remote, ({"what": "dns"},))
+
+    async def close(self, local: str, remote: str) -> Sequence[Mapping[str, object]]:
+        self.closed.append((local, remote))
+        return [{"number": 1}]
 
     def not_ready(self) -> Sequence[str]:
         return self.reasons
@@ -51,7 +72,7 @@ async def client(
     async with AsyncExitStack() as stack:
         http = stack.enter_context(open_exclusive("http", Address("127.0.0.1", 0)))
         address = bound_address(http)
-        await stack.enter_async_context(served(application(node, str(address)), http, admin))
+        await stack.enter_async_context(served(node, http, admin))
         if request.param == "tcp":
             session = aiohttp.ClientSession(f"http://{address}")
         else:
@@ -87,6 +108,56 @@ async def test_metrics_in_the_format_asked_for(client: aiohttp.ClientSession) ->
 async def test_streams(client: aiohttp.ClientSession) -> None:
     async with client.get("/api/streams") as answer:
         assert await answer.json() == [{"remote": "capulet.example", "pairs": ["a to b"]}]
+
+
+async def test_pairs(client: aiohttp.ClientSession) -> None:
+    async with client.get("/api/pairs") as answer:
+        assert await answer.json() == [{"local": "montague.example", "streams": ["a0.1/1"]}]
+
+
+async def test_explain_is_asked_for_normal_domains(client: aiohttp.ClientSession) -> None:
+    asked = {"local": "Montague.Example.", "remote": "xn--bcher-kva.example"}
+    async with client.get("/api/explain", params=asked) as answer:
+        assert await answer.json() == {
+            "local": "montague.example",
+            "remote": "bücher.example",
+            "history": [{"what": "dns"}],
+        }
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"local": "a.example"}, "remote is missing"),
+        ({"remote": "a.example"}, "local is missing"),
+        ({"local": "a.example", "remote": "a b"}, "remote 'a b': not a domain name"),
+        ({"local": "x" * 2000, "remote": "a.example"}, "local 'xxx"),
+    ],
+)
+async def test_bad_domains_are_told(
+    client: aiohttp.ClientSession, query: dict[str, str], said: str
+) -> None:
+    async with client.get("/api/explain", params=query) as answer:
+        assert answer.status == 400
+        assert said in (await answer.text())[:400]
+
+
+async def test_close_is_for_the_admin_socket_alone(
+    client: aiohttp.ClientSession, node: PretendedNode, request: pytest.FixtureRequest
+) -> None:
+    asked = {"local": "MONTAGUE.example", "remote": "capulet.example"}
+    is_private = request.node.callspec.params["client"] == "unix"
+    async with client.post("/api/close", params=asked) as answer:
+        if is_private:
+            assert await answer.json() == [{"number": 1}]
+        else:
+            assert answer.status == 404
+    assert node.closed == [("montague.example", "capulet.example")] * is_private
+    async with client.get("/api/close", params=asked) as answer:
+        assert answer.status == (405 if is_private else 404)
+    async with client.post("/api/close", params={"local": "a.example"}) as answer:
+        assert answer.status == (400 if is_private else 404)
+    assert len(node.closed) == is_private
 
 
 async def test_listeners_with_http_itself(client: aiohttp.ClientSession) -> None:

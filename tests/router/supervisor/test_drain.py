@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import cast
 
-from router.supervisor.drain import END_LIMITS_S, KILL_LIMIT_S, PHASES_LIMIT_S, drain
+from router.supervisor.drain import END, END_LIMITS_S, KILL_LIMIT_S, PHASES_LIMIT_S, drain
 from router.supervisor.processes import Processes
 from router.wire.control import Drain, Message
 
@@ -20,7 +20,7 @@ class Pretended:
         self.fleet.story.append(f"{self.name} {message.phase}")
         if self.obeys:
             self.drained = message.phase
-            if message.phase == 4:
+            if message.phase == END:
                 self.fleet.members.remove(self)
 
     def kill(self) -> None:
@@ -54,8 +54,9 @@ async def test_acceptors_phase_by_phase_then_workers() -> None:
     fleet = Fleet()
     fleet.members = [Pretended(fleet, name) for name in ("a0", "a1", "w0")]
     assert await drained(fleet) == [
-        *("a0 1", "a1 1", "a0 2", "a1 2", "a0 3", "a1 3", "a0 4", "a1 4"),
-        "w0 4",
+        "w0 1",
+        *(f"{acceptor} {phase}" for phase in range(1, 6) for acceptor in ("a0", "a1")),
+        "w0 5",
     ]
     assert fleet.waited_s == 0
 
@@ -64,12 +65,14 @@ async def test_those_that_do_not_follow_are_killed_in_their_turn() -> None:
     fleet = Fleet()
     fleet.members = [Pretended(fleet, "a0", obeys=False), Pretended(fleet, "w0", obeys=False)]
     assert await drained(fleet) == [
+        "w0 1",
         "a0 1",
         "a0 2",
         "a0 3",
         "a0 4",
+        "a0 5",
         "a0 killed",
-        "w0 4",
+        "w0 5",
         "w0 killed",
     ]
     assert fleet.waited_s == sum([PHASES_LIMIT_S, *END_LIMITS_S.values()])
@@ -78,7 +81,7 @@ async def test_those_that_do_not_follow_are_killed_in_their_turn() -> None:
 async def test_an_acceptor_that_never_served_is_killed_at_once() -> None:
     fleet = Fleet()
     fleet.members = [Pretended(fleet, "a0", ready=False), Pretended(fleet, "w0")]
-    assert await drained(fleet) == ["a0 killed", "w0 4"]
+    assert await drained(fleet) == ["a0 killed", "w0 1", "w0 5"]
 
 
 def test_all_limits_together_stay_below_twenty_seconds() -> None:

@@ -17,10 +17,11 @@ class Asked:
     def __init__(self, child_id: str) -> None:
         self.id = child_id
         self.request = 0
+        self.arguments: tuple[str, ...] = ()
 
     def send(self, message: Message) -> None:
         assert isinstance(message, Ask) and message.what == "streams"
-        self.request = message.request
+        self.request, self.arguments = message.request, message.arguments
 
 
 async def begin(
@@ -63,6 +64,16 @@ async def test_answers_of_strangers_and_second_answers_do_not_count() -> None:
         questions.answered(source, Answer(a.request, ({"from": source},)))
     questions.gone("a1.1")
     assert await task == [{"from": "a0.1"}]
+
+
+async def test_arguments_go_along() -> None:
+    questions, asked = Questions(), Asked("a0.1")
+    children = cast(list[Child], [asked])
+    task = asyncio.create_task(questions.ask("streams", children, "m", "c"))
+    await asyncio.sleep(0)
+    assert asked.arguments == ("m", "c")
+    questions.gone("a0.1")
+    assert await task == []
 
 
 async def test_nobody_to_ask() -> None:

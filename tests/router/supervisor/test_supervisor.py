@@ -178,9 +178,10 @@ async def test_stop_drains_phase_by_phase_and_workers_last(start_node: StartNode
     await node.until_complete()
     assert await node.end() == 0
     drains = [(m["phase"], m["id"][0]) for m in node.heard("Drain")]
-    assert (
-        drains == [(1, "a")] * 2 + [(2, "a")] * 2 + [(3, "a")] * 2 + [(4, "a")] * 2 + [(4, "w")] * 2
-    )
+    to_acceptors = [phase for phase, role in drains if role == "a"]
+    assert to_acceptors == [phase for phase in range(1, 6) for _ in range(2)]
+    assert [phase for phase, role in drains if role == "w"] == [1, 1, 5, 5]
+    assert drains.index((5, "w")) > drains.index((5, "a"))
     assert node.supervisor.processes() == []
     assert restarts(node, "acceptor") == restarts(node, "worker") == 0
 
@@ -241,6 +242,38 @@ async def test_totals_of_the_dead_are_kept_and_their_gauges_not(start_node: Star
     os.kill(node.pid("a0.1"), signal.SIGKILL)
     await eventually(lambda: total("causeway_tcp_connections_total", "in") == 4)
     assert total("causeway_stanzas_in_flight") == 3
+
+
+async def test_orders_and_questions_on_a_pair_reach_whom_they_concern(
+    start_node: StartNode,
+) -> None:
+    node = start_node(acceptors=2)
+    await node.until_complete()
+    pairs = await node.supervisor.pairs()
+    assert {row["acceptor"] for row in pairs} == {"w0.1", "w1.1"}
+    closed = await node.supervisor.close("m", "c")
+    assert {(row["acceptor"], row["asked"]) for row in closed} == {
+        ("a0.1", ("close", "m", "c")),
+        ("a1.1", ("close", "m", "c")),
+    }
+
+
+async def test_what_one_acceptor_learns_all_know_and_those_after_it(
+    start_node: StartNode,
+) -> None:
+    node = start_node(acceptor="learn", acceptors=2)
+    await node.until_complete()
+
+    def told(process: str) -> set[str]:
+        facts = [m["facts"] for m in node.heard("PeerFacts") if m["id"] == process]
+        return {domain for each in facts for domain, *_ in each}
+
+    await eventually(lambda: "a1.1" in told("a0.1") and "a0.1" in told("a1.1"))
+    assert "a0.1" not in told("a0.1"), "it knows it from itself"
+    for process in ("a0.1", "a1.1"):
+        os.kill(node.pid(process), signal.SIGKILL)
+    await eventually(lambda: {"a0.1", "a1.1"} <= told("a0.2"))
+    assert not any(told(process) for process in ("w0.1", "w1.1"))
 
 
 async def test_streams_are_asked_of_every_acceptor(start_node: StartNode) -> None:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from router.wire.control import MAX_MESSAGE_BYTES, ROWS_PER_ANSWER, answers
+from router.wire.control import (
+    FACTS_PER_MESSAGE,
+    MAX_MESSAGE_BYTES,
+    ROWS_PER_ANSWER,
+    answers,
+    peer_facts,
+)
 from router.wire.control_codec import encode
 
 
@@ -26,3 +32,14 @@ def test_a_full_part_with_long_names_fits() -> None:
     row: dict[str, object] = {f"key_{n}": "x" * 255 for n in range(12)}
     (part,) = answers(1, [row] * ROWS_PER_ANSWER)
     assert len(encode(part)) <= MAX_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("facts", "sizes"), [(0, []), (3, [3]), (FACTS_PER_MESSAGE + 1, [FACTS_PER_MESSAGE, 1])]
+)
+def test_facts_go_in_messages_of_bounded_size(facts: int, sizes: list[int]) -> None:
+    learned = [("x" * 1023, "reverse_dialback", "survives", float(n)) for n in range(facts)]
+    messages = list(peer_facts(learned))
+    assert [len(message.facts) for message in messages] == sizes
+    assert [fact for message in messages for fact in message.facts] == learned
+    assert all(len(encode(message)) <= MAX_MESSAGE_BYTES for message in messages)

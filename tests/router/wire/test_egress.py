@@ -77,6 +77,19 @@ def test_a_lane_may_skip_what_was_rejected_on_its_way():
     assert not outlet.take(forward(3))
 
 
+def test_a_run_that_is_rejected_here_is_taken_and_waits_for_nobody():
+    outlet = Outlet(9, "tcp")
+    assert outlet.is_new(forward(1, 3))
+    outlet.take(forward(1, 3), is_written=False)
+    assert not outlet.is_new(forward(1, 3))
+    assert list(outlet.reports()) == [("a0.1", Progress(5, 1, 9, 3, 0, "tcp"))]
+    assert not outlet.is_waiting()
+    outlet.take(forward(4))
+    outlet.flushed(10)
+    outlet.acknowledged(10)
+    assert list(outlet.reports()) == [("a0.1", Progress(5, 1, 9, 4, 4, "tcp"))]
+
+
 def test_a_run_that_came_too_late_goes_back_with_its_lane_or_alone():
     """Alone only where nothing of its lane is here: what is on its way must not be sent again."""
     outlet = Outlet(9, "tcp")

@@ -159,3 +159,14 @@ def test_any_octets_are_a_frame_or_refused(message):
     except BadFrame:
         return
     assert decode(encode(frame)) == frame
+
+
+def test_a_dialback_key_is_not_shown() -> None:
+    """A frame may get into a traceback or a log; its key must not."""
+    pair = DomainPair("capulet.example", "montague.example")
+    for frame in (
+        frames.Verify(1, pair, "id1", "s3cr3t-key"),
+        frames.VerifyKey("a0.1", 1, pair, "id1", "s3cr3t-key"),
+    ):
+        assert "s3cr3t-key" not in repr(frame)
+        assert "capulet.example" in repr(frame)

@@ -1,5 +1,6 @@
 """Retention: every run is kept until its outcome is known, whatever happens on the way."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,32 @@ def test_a_rejected_run_leaves_the_rest_in_place():
     assert owner.rejected(reject).resolved == ()
     (resolved,) = owner.progress("a1.1", progress(lane, took=4, done=4)).resolved
     assert [run.first for run in resolved.runs] == [1, 4]
+
+
+@pytest.mark.clause("LIM-03")
+def test_a_rejected_part_of_a_run_leaves_the_rest_in_place_and_in_order():
+    owner = Owner([7] * SHARDS)
+    lane = owner.open(PAIR, stream=3)
+    kinds = ("message", "iq", "message", "presence", "iq")
+    stanzas = [f"<{kind} id='{n}'/>".encode() for n, kind in enumerate(kinds, 1)]
+    owner.append(lane, Counts(2, 1, 2), b"".join(stanzas))
+    owner.append(lane, ONE, b"<message/>")
+    (resolved,) = owner.rejected(Reject(lane.number, 1, 2, 2, "gone", "wait", "")).resolved
+    (middle,) = resolved.runs
+    assert (middle.first, middle.last, middle.counts) == (2, 3, Counts(1, 0, 1))
+    assert middle.octets == b"".join(stanzas[1:3])
+    assert owner.rejected(Reject(lane.number, 1, 2, 2, "gone", "wait", "")).resolved == ()
+    kept_bytes = len(b"".join([stanzas[0], *stanzas[3:]])) + len(b"<message/>")
+    assert (owner.in_flight(), owner.kept_bytes()) == (4, kept_bytes)
+    again = owner.returned(Returned(lane.number, 1, 1, 0)).again
+    assert [(f.first, f.counts.total, f.octets) for f in again] == [
+        (1, 1, stanzas[0]),
+        (4, 2, b"".join(stanzas[3:])),
+        (6, 1, b"<message/>"),
+    ]
+    (resolved,) = owner.progress("a1.1", progress(lane, 6, 6, epoch=2)).resolved
+    assert [run.first for run in resolved.runs] == [1, 4, 6]
+    assert (owner.in_flight(), owner.kept_bytes()) == (0, 0)
 
 
 def test_a_reject_of_an_epoch_before_changes_nothing():
@@ -118,7 +145,7 @@ def test_every_stanza_is_resolved_once_or_still_kept(steps):
     sent, resolved = 0, []
     for kind, low, high in steps:
         if kind == "a":
-            owner.append(lane, Counts(1 + low % 3, 0, 0), b"x")
+            owner.append(lane, Counts(1 + low % 3, 0, 0), b"<message/>" * (1 + low % 3))
             sent += 1 + low % 3
             continue
         if kind == "d":
@@ -135,3 +162,4 @@ def test_every_stanza_is_resolved_once_or_still_kept(steps):
     kept = [n for run in lane.kept for n in range(run.first, run.last + 1)]
     assert sorted(resolved + kept) == list(range(1, sent + 1))
     assert lane.kept_stanzas == len(kept)
+    assert lane.kept_bytes == 10 * len(kept)

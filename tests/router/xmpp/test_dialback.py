@@ -222,7 +222,7 @@ def test_sixteen_keys_may_be_pending() -> None:
     assert isinstance(say(core, result("d16.example", MONTAGUE))[0][0], KeyReceived)
 
 
-@pytest.mark.clause("DBK-26", "DBK-08")
+@pytest.mark.clause("DBK-07", "DBK-08", "DBK-26")
 def test_many_senders_on_one_stream_and_not_without_end() -> None:
     domains = [f"d{number}.example" for number in range(1001)]
     core = inbound(None, Proves(*domains))

@@ -22,12 +22,12 @@ def test_identities_that_are_the_streams_own(data):
 
 
 @pytest.mark.clause("SAS-03")
-@pytest.mark.parametrize("data", ["bW9udGFndWUubGl0", "YUBjYXB1bGV0LmxpdA==", "IA=="])
+@pytest.mark.parametrize("data", ["bW9udGFndWUubGl0", "YUBjYXB1bGV0LmxpdA==", "IA==", "/w=="])
 def test_identities_of_somebody_else(data):
     assert external.refusal(data, CAPULET) == "invalid-authzid"
 
 
 @pytest.mark.clause("SAS-05")
-@pytest.mark.parametrize("data", ["=AAA", "BBBB=CCC", "Y2Fw dWxl", "Y2Fw\nZA==", "é", "/w=="])
+@pytest.mark.parametrize("data", ["=AAA", "BBBB=CCC", "Y2Fw dWxl", "Y2Fw\nZA==", "é"])
 def test_base64_is_strict(data):
     assert external.refusal(data, CAPULET) == "incorrect-encoding"

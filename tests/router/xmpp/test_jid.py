@@ -14,6 +14,7 @@ from router.xmpp import jid
         ("BÜCHER.example", "bücher.example"),
         ("127.0.0.1", "127.0.0.1"),
         ("[::1]", "[::1]"),
+        ("[0:0::0:A]", "[::a]"),
         ("localhost", "localhost"),
     ],
 )
@@ -23,7 +24,8 @@ def test_domains_have_one_form(text, normal):
 
 @pytest.mark.clause("RTE-13")
 @pytest.mark.parametrize(
-    "text", ["", ".", "a..b", "-a.example", "a b", "a\0b", "a" * 64 + ".example", "x" * 1100]
+    "text",
+    ["", ".", "a..b", "-a.example", "a b", "a\0b", "a" * 64 + ".example", "x" * 1100, "[:::]"],
 )
 def test_what_is_no_domain(text):
     with pytest.raises(jid.JidError):
@@ -54,3 +56,15 @@ def test_addresses_with_empty_or_broken_parts(address):
 @pytest.mark.clause("CRT-04")
 def test_ascii_domain_is_for_dns_and_certificates():
     assert jid.ascii_domain("Bücher.example") == "xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_address"),
+    [
+        ("127.0.0.1", True), ("127.1", True), ("2130706433", True), ("0x7f000001", True),
+        ("a.0x", True), ("[::1]", True), ("[::ffff:127.0.0.1]", True), ("1.example", False),
+        ("xn--1-7sbc.example", False), ("a.x7", False), ("localhost", False), ("0xg", False),
+    ],
+)  # fmt: skip
+def test_what_ends_in_a_number_is_an_address(text: str, is_address: bool) -> None:
+    assert jid.is_address(jid.domain(text)) == is_address

@@ -64,7 +64,7 @@ def settle(here: XmlStream, there: XmlStream) -> list[Event]:
             seen += core.answer_key(key.pair, key.stream_id, "valid", NOW)  # type: ignore[attr-defined]
 
 
-@pytest.mark.clause("DBK-26", "BIDI-09", "BIDI-10")
+@pytest.mark.clause("DBK-26", "DNA-01", "BIDI-09", "BIDI-10")
 def test_a_second_sender_on_a_stream_proved_by_certificate() -> None:
     here, there = joined(they_see=Proves(MONTAGUE))
     assert here.mechanism == "external"
@@ -74,6 +74,7 @@ def test_a_second_sender_on_a_stream_proved_by_certificate() -> None:
     assert here.may_send(SECOND_SENDER)
     assert there.may_send(SECOND_SENDER.inverse())  # bidi, once it is proved
     assert here.grants.send == {PAIR: "external", SECOND_SENDER: "dialback"}
+    assert there.grants.receive == {PAIR: "external", SECOND_SENDER: "dialback"}
 
 
 @pytest.mark.clause("DBK-08", "DBK-26", "DNA-01")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from xml.etree import ElementTree
 
 from lxml import etree
 
@@ -64,7 +65,7 @@ def comparable(tokens: list[Token]) -> list[Any]:
         elif isinstance(token, Fault):
             result.append(("fault", token.error.condition, token.error.application))
         elif isinstance(token, Element):
-            result.append((etree.tostring(token.element), token.octets))
+            result.append((ElementTree.tostring(token.element), token.octets))
         else:
             result.append(token)
     return result

@@ -3,8 +3,8 @@
 import pytest
 
 from router.xmpp import names
-from router.xmpp.reader import Run
-from tests.router.xmpp.reader.reading import COMPONENT_HEADER, HEADER, infoset, read
+from router.xmpp.reader import Limits, Run
+from tests.router.xmpp.reader.reading import COMPONENT_HEADER, HEADER, fault, infoset, read
 
 FROM_TO = b" from='a.example' to='b.example'"
 PREFIX_FREE = b"<stream xmlns='http://etherx.jabber.org/streams' xmlns:stream='urn:unused'>"
@@ -90,7 +90,7 @@ def test_self_contained_stanzas_leave_as_they_came(stanza: bytes) -> None:
         ),
         (
             b"<message%s a='&#10;\n&#9;&#13;&quot;'><b>&#13;\r\n</b><db:z/></message>",
-            b'<message xmlns:db="jabber:server:dialback"%s a="&#10; &#9;&#13;&quot;">'
+            b'<message xmlns:db="jabber:server:dialback"%s a=\'&#10; &#9;&#13;"\'>'
             b"<b>&#13;\n</b><db:z/></message>",
         ),
     ],
@@ -120,25 +120,25 @@ def test_other_prefixes_for_stream_and_dialback_work() -> None:
 @pytest.mark.parametrize(
     "stanza, expected",
     [
-        (b"<presence%s/>", b'<presence xml:lang="d&quot;e"%s/>'),
+        (b"<presence%s/>", b'<presence xml:lang="de-AT"%s/>'),
         (
             b"<message%s><b xml:lang='it'/></message>",
-            b"<message xml:lang=\"d&quot;e\"%s><b xml:lang='it'/></message>",
+            b"<message xml:lang=\"de-AT\"%s><b xml:lang='it'/></message>",
         ),
         (b"<message%s xml:lang='fr'/>", b'<message%s xml:lang="fr"/>'),
         (b"<message%s xml:lang=''/>", b'<message%s xml:lang=""/>'),
         (
             b"<message%s>a xml:lang b</message>",
-            b'<message%s xml:lang="d&quot;e">a xml:lang b</message>',
+            b'<message%s xml:lang="de-AT">a xml:lang b</message>',
         ),
         (
             b"<message%s><![CDATA[x]]></message>",
-            b'<message%s xml:lang="d&quot;e">x</message>',
+            b'<message%s xml:lang="de-AT">x</message>',
         ),
     ],
 )
 def test_the_language_of_the_header_goes_with_the_stanza(stanza: bytes, expected: bytes) -> None:
-    header = HEADER.replace(b" from", b" xml:lang='d&quot;e' from")
+    header = HEADER.replace(b" from", b" xml:lang='de-AT' from")
     run = read(header + stanza % FROM_TO + stanza % FROM_TO)[1]
     same = run.octets.replace(b"'", b'"')
     assert same == (expected % FROM_TO).replace(b"'", b'"') * 2
@@ -146,8 +146,8 @@ def test_the_language_of_the_header_goes_with_the_stanza(stanza: bytes, expected
 
 
 @pytest.mark.clause("RTE-15")
-@pytest.mark.parametrize("language", [b"en", b"EN", b""])
-def test_the_language_declared_everywhere_is_not_repeated(language: bytes) -> None:
+@pytest.mark.parametrize("language", [b"en", b"EN", b"", b"d&quot;e", b"d" * 7000, b"a-" * 40])
+def test_a_language_declared_everywhere_or_that_is_none_is_not_repeated(language: bytes) -> None:
     header = HEADER.replace(b" from", b" xml:lang='" + language + b"' from")
     assert read(header + b"<presence%s/>" % FROM_TO)[1].octets == b"<presence%s/>" % FROM_TO
 
@@ -160,3 +160,17 @@ def test_a_doubtful_stanza_does_not_change_its_neighbours() -> None:
     assert run.octets.startswith(plain) and run.octets.endswith(plain)
     assert (run.counts.messages, run.counts.iqs) == (2, 1)
     assert b"xmlns:db" in run.octets
+
+
+@pytest.mark.clause("XML-06")
+def test_a_header_does_not_make_small_stanzas_large() -> None:
+    declared = b" xmlns:t='" + b"u" * 1100 + b"' from"
+    assert fault(HEADER.replace(b" from", declared, 1)) == "policy-violation"
+
+
+@pytest.mark.clause("XML-05", "XML-08")
+def test_a_stanza_that_grows_beyond_the_limit_when_it_is_rebuilt() -> None:
+    limits = Limits(max_stanza_bytes=10_000, max_depth=8, max_attributes=8)
+    stanza = b"<message%s><b><![CDATA[%s]]></b></message>"
+    assert isinstance(read(HEADER + stanza % (FROM_TO, b"<" * 4000), limits)[1], Run)
+    assert fault(HEADER + stanza % (FROM_TO, b"<" * 9900), limits) == "policy-violation"

@@ -1,6 +1,8 @@
 """The reader against time: sizes, cuts, careful and fast reading, work and memory."""
 
+import resource
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -256,3 +258,26 @@ def test_a_fault_that_is_put_off_keeps_its_condition() -> None:
     for bad, condition in ((b"\xff", "unsupported-encoding"), (b"\x01", "not-well-formed")):
         assert len(read(HEADER + tag + bad + b">" * 20)) == 1
         assert fault(HEADER + tag + bad + b">" * 20 + b"'>") == condition
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.clause("XML-06")
+def test_no_name_of_a_strangers_is_kept_for_good() -> None:
+    """Twelve megabytes of names that never come again, from peers that never prove anything."""
+
+    def strangers(begin: int, count: int) -> None:
+        for number in range(begin, begin + count):
+            reader = Reader(names.SERVER, LIMITS, hears_stanzas=False)
+            some = b"".join(b"<n%d-%d%s xmlns='u'/>" % (number, i, b"x" * 990) for i in range(100))
+            more = reader.feed(HEADER + some)
+            while more:
+                assert isinstance(more[0], Header | Element)
+                more = reader.feed(b"")
+
+    strangers(0, 10)
+    before = resident_bytes()
+    strangers(10, 120)
+    assert resident_bytes() - before < 6 << 20

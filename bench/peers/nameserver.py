@@ -1,4 +1,8 @@
-"""An authoritative name server for tests, in a thread of its own: a zone in, the questions out."""
+"""An authoritative name server on loopback, in a thread of its own: a zone in, the questions out.
+
+Owns one UDP socket. Answers what it was given and nothing else: no recursion, no TCP.
+Called by the tests, and by `ejabberd` beside it, which has no other static routes.
+"""
 
 import socket
 import threading
@@ -19,7 +23,8 @@ Zone = Mapping[str, Mapping[str, Sequence[str]]]
 class Nameserver:
     """Answers on UDP at 127.0.0.1:`port` from `zone`, {name: {type: [rdata, …]}}.
 
-    A name that is not in the zone does not exist (NXDOMAIN). Names in `silent` get no answer and
+    A name that is not in the zone has the records `otherwise`, by default none: it does not exist
+    (NXDOMAIN). Names in `silent` get no answer and
     names in `failing` get SERVFAIL; all three may be changed while it runs. `asked` has every
     question so far, as (name without the final dot, type).
     """
@@ -31,8 +36,10 @@ class Nameserver:
         ttl_s: int = 300,
         silent: Sequence[str] = (),
         failing: Sequence[str] = (),
+        otherwise: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.zone = dict(zone)
+        self.otherwise = dict(otherwise or {})
         self.ttl_s = ttl_s
         self.silent = set(silent)
         self.failing = set(failing)
@@ -79,13 +86,13 @@ class Nameserver:
             return None
         answer = dns.message.make_response(query, recursion_available=True)
         answer.flags |= dns.flags.AA
-        records = self.zone.get(name, {})
+        records = self.zone.get(name, self.otherwise)
         if name in self.failing:
             answer.set_rcode(dns.rcode.SERVFAIL)
         elif kind in records:
             answer.answer.append(self._rrset(question.name, kind, records[kind]))
         else:
-            if name not in self.zone:
+            if name not in self.zone and not self.otherwise:
                 answer.set_rcode(dns.rcode.NXDOMAIN)
             soa = f". . 1 1 1 1 {self.ttl_s}"
             answer.authority.append(self._rrset(dns.name.root, "SOA", [soa]))

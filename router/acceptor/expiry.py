@@ -1,0 +1,73 @@
+"""Streams that end because the certificate which proved them does (RFC 6120 §13.7.2.3, CRT-07).
+
+One timer for all. The peer's certificate is judged again before anything is done. Called by the
+acceptor.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from router.acceptor.connection import Connection
+
+_LONGEST_S: Final = 3600.0
+"""The wall clock may be set meanwhile."""
+_AGAIN_S: Final = 60.0
+_MARGIN_S: Final = 1.0
+"""A certificate is good to the end of its last second."""
+
+
+class Expiries:
+    """The proofs by certificate of open streams; `clock` tells seconds since the epoch."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._ends: dict[tuple[Connection, str], float] = {}
+        self._next = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def proved(self, connection: Connection, domain: str) -> None:
+        """The peer's certificate has proved this domain on the stream."""
+        not_after = connection.core.evidence.proves(domain).not_after
+        if not_after is not None:
+            self._ends[connection, domain] = end = not_after + _MARGIN_S
+            self._arm(end)
+
+    def gone(self, connection: Connection) -> None:
+        """The stream is closed."""
+        for key in [key for key in self._ends if key[0] is connection]:
+            del self._ends[key]
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self, at: float) -> None:
+        if self._timer is not None and at >= self._next:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = at
+        delay_s = min(max(0.0, at - self._clock()), _LONGEST_S)
+        self._timer = self._loop.call_later(delay_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._clock()
+        for (connection, domain), end in list(self._ends.items()):
+            if end > now:
+                continue
+            if connection.core.evidence.proves(domain).valid:
+                self._ends[connection, domain] = now + _AGAIN_S
+                continue
+            self._ends.pop((connection, domain), None)
+            if connection.end is None:
+                text = f"the certificate that proved {domain} has expired"
+                connection.act(connection.core.fail("reset", text))
+        if self._ends:
+            self._arm(min(self._ends.values()))

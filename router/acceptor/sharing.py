@@ -1,0 +1,96 @@
+"""Whether a pair that needs a stream may have one that is open already, for other pairs.
+
+XEP-0220 §2.6: further senders and targets on a stream of ours, where the peer answers with errors
+and it is the same server; XEP-0288 §2.2: on the peer's own, where it is known to bear that. Asked
+by the dialer before it connects.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from router.acceptor.certificates import CertificateStore
+from router.acceptor.connection import Connection
+from router.peer_memory import Fact, PeerMemory
+from router.xmpp.initiating import InitiatingStream
+from router.xmpp.pair import DomainPair
+from router.xmpp.receiving import ReceivingStream
+
+Place = tuple[str, int]
+"""IP address and port."""
+
+PAIRS_PER_STREAM: Final = 500
+
+
+class Sharing:
+    """Chooses among `connections()`; judges by what peers are known to do."""
+
+    def __init__(
+        self,
+        connections: Callable[[], Iterable[Connection]],
+        certificates: CertificateStore,
+        memory: PeerMemory,
+    ) -> None:
+        self._connections = connections
+        self._certificates = certificates
+        self._memory = memory
+
+    def may_follow(self, first: DomainPair, pair: DomainPair) -> bool:
+        """Whether a stream to the same server, once open for `first`, may well take the pair."""
+        return self._proves_no_less(first.sender, pair.sender) and not any(
+            self._memory.recall(domain, Fact.ERRORS) == "no" or self._takes_it_badly(domain)
+            for domain in (first.target, pair.target)
+        )
+
+    def find(self, pair: DomainPair, places: Collection[Place]) -> Connection | None:
+        """An open stream for the pair, or None. `places`: where its target is by DNS or by route.
+
+        The lowest number, so that pairs gather on few streams.
+        """
+        found = [
+            connection
+            for connection in self._connections()
+            if self._may_try(connection, pair)
+            and self._asks_no_less(connection, pair)
+            and self._leads_there(connection, pair, places)
+        ]
+        return min(found, key=lambda connection: connection.number, default=None)
+
+    def _may_try(self, connection: Connection, pair: DomainPair) -> bool:
+        """Whether the core can ask, and the peer is not known to take it badly."""
+        core = connection.core
+        if connection.end is not None:
+            return False
+        if isinstance(core, ReceivingStream):
+            known = self._memory.recall(pair.target, Fact.REVERSE_DIALBACK)
+            return known == "survives" and core.may_ask_for(pair)
+        return (
+            isinstance(core, InitiatingStream)
+            and core.may_ask_for(pair)
+            and len(core.grants.send) < PAIRS_PER_STREAM
+            and not any(self._takes_it_badly(domain) for domain in (core.remote, pair.target))
+        )
+
+    def _takes_it_badly(self, domain: str) -> bool:
+        return self._memory.recall(domain, Fact.MULTIPLEX) in ("refused", "misroutes")
+
+    def _asks_no_less(self, connection: Connection, pair: DomainPair) -> bool:
+        """Whether our proof would be as good there as on a connection of the pair's own."""
+        core = connection.core
+        if not isinstance(core, InitiatingStream) or core.mechanism != "external":
+            return True
+        return self._proves_no_less(core.local, pair.sender)
+
+    def _proves_no_less(self, shown: str, sender: str) -> bool:
+        """A certificate of the sender's own proves more than dialback on somebody else's stream."""
+        return self._certificates.shows(shown, sender) or (
+            not self._certificates.has_certificate(sender)
+        )
+
+    def _leads_there(
+        self, connection: Connection, pair: DomainPair, places: Collection[Place]
+    ) -> bool:
+        """DBK-27, BIDI-20: the same server, by what it proved, its place or its certificate."""
+        core = connection.core
+        if any(pair.target == proved.target for proved in core.grants.send):
+            return True
+        return connection.peer in places or core.evidence.proves(pair.target).valid

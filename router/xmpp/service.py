@@ -1,0 +1,108 @@
+"""What the router says for itself at its own JID (XEP-0030, XEP-0199): stanza in, answer out.
+
+Pure. `router.acceptor.ingress` asks, counts and sends; stanzas for hosted domains never come here.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from xml.parsers import expat
+from xml.sax.saxutils import quoteattr
+
+from router.xmpp import names
+from router.xmpp.errors import StanzaError
+from router.xmpp.stanza import Stanza, bounce, may_bounce
+
+# In the registry of service discovery identities: what "handles core routing logic".
+IDENTITY: Final = ("component", "router", "Causeway")
+FEATURES: Final = (names.DISCO_INFO, names.DISCO_ITEMS, names.PING)
+
+_NOT_ONE_PAYLOAD: Final = StanzaError.of("bad-request", "a request has exactly one payload")
+_NOBODY_HERE: Final = StanzaError.of("service-unavailable")
+_NO_SUCH_NODE: Final = StanzaError.of("item-not-found", "no such node")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The octets to send back, None for silence, and whether they refuse what was asked."""
+
+    octets: bytes | None = None
+    is_refusal: bool = False
+
+
+class Payload(NamedTuple):
+    """A child of a stanza: its namespace and name, and what of its attributes matters here."""
+
+    name: str
+    node: str
+
+
+def answer_to(stanza: Stanza) -> Answer:
+    """What the router answers to one neutral stanza that is addressed to its own domain.
+
+    Errors and results are never answered (RFC 6120 §8.3.1). Nor is presence: as for an account
+    that does not exist, subscriptions are dropped without a word (RFC 6121 §8.5.1).
+    """
+    if stanza.kind == "presence" or not may_bounce(stanza):
+        return Answer()
+    if stanza.kind == "message":
+        return _refusal(stanza, _NOBODY_HERE)
+    return _answer_request(stanza)
+
+
+def _answer_request(stanza: Stanza) -> Answer:
+    payloads = _payloads(stanza.octets)
+    if len(payloads) != 1:
+        return _refusal(stanza, _NOT_ONE_PAYLOAD)
+    (name, node), given = payloads[0], stanza.attributes
+    if given.get("type") != "get" or "@" in given["to"].partition("/")[0]:
+        return _refusal(stanza, _NOBODY_HERE)
+    if name == f"{names.PING} ping":
+        return _result(stanza, "")
+    if name == f"{names.DISCO_INFO} query":
+        return _refusal(stanza, _NO_SUCH_NODE) if node else _result(stanza, _info())
+    if name == f"{names.DISCO_ITEMS} query":
+        mirrored = f" node={quoteattr(node)}" if node else ""
+        return _result(stanza, f"<query xmlns='{names.DISCO_ITEMS}'{mirrored}/>")
+    return _refusal(stanza, _NOBODY_HERE)
+
+
+def _payloads(octets: bytes) -> list[Payload]:
+    """The children of a stanza, which the strict reader has validated before."""
+    parser = expat.ParserCreate("UTF-8", " ")
+    found: list[Payload] = []
+    depth = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth == 2:
+            found.append(Payload(name, attributes.get("node", "")))
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.Parse(octets, True)
+    return found
+
+
+def _info() -> str:
+    category, kind, name = IDENTITY
+    features = "".join(f"<feature var='{feature}'/>" for feature in FEATURES)
+    return (
+        f"<query xmlns='{names.DISCO_INFO}'>"
+        f"<identity category='{category}' type='{kind}' name='{name}'/>{features}</query>"
+    )
+
+
+def _result(stanza: Stanza, payload: str) -> Answer:
+    given = stanza.attributes
+    back = {"from": given["to"], "to": given["from"], "id": given["id"], "type": "result"}
+    attributes = "".join(f" {name}={quoteattr(value)}" for name, value in back.items())
+    return Answer(f"<iq{attributes}>{payload}</iq>".encode())
+
+
+def _refusal(stanza: Stanza, error: StanzaError) -> Answer:
+    return Answer(bounce(stanza, error), is_refusal=True)

@@ -1,0 +1,69 @@
+"""Dials on a line: who waits, who has left, and which line may be asked about a key."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from router.acceptor.attempts import AUTHORISED, Approach
+from router.acceptor.lines import Dial, Line
+from router.wire.frames import VerifyKey
+from router.xmpp import names
+from router.xmpp.pair import DomainPair
+from router.xmpp.states import Phase
+from tests.support.pump import CAPULET, MONTAGUE, NOW, PAIR, authenticated, outbound, say
+
+ERRORS = f"<dialback xmlns='{names.DIALBACK_FEATURE}'><errors/></dialback>"
+
+
+def line(core: object, end: object = None) -> Line:
+    return Line(SimpleNamespace(core=core, end=end), Approach())  # type: ignore[arg-type]
+
+
+def key(sender: str = CAPULET, stream_id: str = "s1") -> VerifyKey:
+    return VerifyKey("a0.1", 1, DomainPair(sender, MONTAGUE), stream_id, "key")
+
+
+async def test_a_dial_waits_on_one_line_until_it_is_settled_once() -> None:
+    dial = Dial(PAIR, asyncio.get_running_loop().create_future())
+    road = line(outbound())
+    assert not dial.settle(AUTHORISED)
+    dial.join(road, asyncio.get_running_loop().create_future())
+    assert dial.line is road
+    assert road.dials == [dial]
+    assert dial.settle(AUTHORISED)
+    assert not dial.settle(AUTHORISED)
+    dial.leave()
+    assert dial.line is None
+    assert road.dials == []
+
+
+@pytest.mark.clause("DBK-09")
+def test_a_stream_of_ours_to_the_key_s_domain_may_be_asked() -> None:
+    assert line(outbound()).answers_for(key())
+    assert not line(outbound()).answers_for(key("lear.example"))
+
+
+@pytest.mark.clause("DBK-10", "BIDI-18")
+def test_never_the_stream_that_brought_the_key_nor_one_the_peer_opened() -> None:
+    core = outbound(None, stream_id="theirs")
+    assert not line(core).answers_for(key(stream_id="theirs"))
+    assert not line(authenticated(bidi=True)).answers_for(key())
+
+
+def test_not_a_stream_that_is_ending() -> None:
+    core = outbound()
+    assert not line(core, end="closed").answers_for(key())
+    core.close(NOW)
+    assert core.phase is Phase.CLOSING
+    assert not line(core).answers_for(key())
+
+
+@pytest.mark.clause("DBK-27")
+def test_a_further_target_of_the_stream_is_the_same_server() -> None:
+    core = outbound(None, *(), stream_id="theirs", has_certificate=False)
+    road = line(core)
+    say(core, f"<db:result from='{CAPULET}' to='{MONTAGUE}' type='valid'/>")
+    assert not road.answers_for(key("lear.example"))
+    core.grants.send[DomainPair(MONTAGUE, "lear.example")] = "dialback"
+    assert road.answers_for(key("lear.example"))
