@@ -179,7 +179,7 @@ class Dial:
     """`[dial]`: what may be dialled. Static targets always pass."""
 
     allow_private_addresses: bool = False
-    backoff_max_s: Annotated[float, Between(0, 86_400)] = 60.0  # the longest a place that fails is left alone
+    backoff_max_s: Annotated[float, Between(0, 86_400)] = 60.0  # how long what fails is left alone
 
 
 @dataclass(frozen=True, slots=True)

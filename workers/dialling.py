@@ -1,4 +1,4 @@
-"""Which acceptor opens the streams to a remote domain: always the same, so that pairs can share one.
+"""Which acceptor opens streams to a remote domain: always the same, so that pairs can share one.
 
 Every worker must come to the same answer without asking anybody.
 """

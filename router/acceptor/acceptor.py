@@ -108,9 +108,7 @@ class Acceptor:
             to_acceptor,
             config.limits.output_buffer_bytes,
         )
-        self._verifications = Verifications(
-            loop, config.limits, to_shard, self._witness.key_judged
-        )
+        self._verifications = Verifications(loop, config.limits, to_shard, self._witness.key_judged)
         self._dialer = Dialer(
             loop,
             config,
