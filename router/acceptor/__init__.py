@@ -2,12 +2,11 @@
 
 process, acceptor          the process; what joins everything below
 listener, admission        connections that come; how many may be unauthenticated
-dialer, dns, addresses     connections we open: whom, where, and what may be dialled
-connection                 one socket and its stream core
+openings, dialling/        what kinds of connection there are; those that we open
+connection                 one socket and its stream core; throttle, how fast it is read
 layer, plain, tls          octets under a stream, with and without TLS
-certificates, credential, contexts   our certificates, and the TLS settings they go with
-verdict, identifiers       what a peer's certificate proves
+certificates/              ours, and what a peer's proves
 ingress, egress, links     stanzas to the shards, from the shards, and the bus between
-verification, policies, streams, drain   dialback keys; settings; rows to show; the orderly end
-witness, history, questions   what happened between two domains, and what the operator asks
+verification, policies, liveness, drain   dialback keys; settings; dead streams; the orderly end
+streams, steps, witness, history, questions   what is shown, logged and kept for the operator
 """

@@ -103,6 +103,7 @@ class Connection:
         self._peer_sends_on = False
         self._held = 0
         self._slow_until: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._phase = core.phase
 
     # --- life ---
@@ -189,7 +190,7 @@ class Connection:
         is_waiting = self.outlet.is_unacknowledged() or self._layer.buffered() > 0
         if not is_waiting and self._peer_sends_on:
             self._layer.finish()
-            self._loop.call_later(self.core.policy.close_timeout_s, self.abort)
+            self._patience = self._loop.call_later(self.core.policy.close_timeout_s, self.abort)
         elif not is_waiting:
             self._layer.close()
         elif self._loop.time() < deadline:
@@ -324,6 +325,9 @@ class Connection:
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is closed, by whomever."""
         self._layer = None
+        for timer in (self._patience, self._slow_until):
+            if timer is not None:
+                timer.cancel()  # or the loop keeps all that belongs to this until it is due
         self.poll_acknowledged()  # the last chance: the socket closes when this returns
         self._arm()
         if self.end is None:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from OpenSSL import SSL
 
-from router.acceptor.addresses import Listening
-from router.acceptor.attempts import Approach
-from router.acceptor.certificates import CertificateStore
+from router.acceptor.certificates.store import CertificateStore
 from router.acceptor.connection import Connection, Hub
-from router.acceptor.dns import Target
+from router.acceptor.dialling.addresses import Listening
+from router.acceptor.dialling.attempts import Approach
+from router.acceptor.dialling.dns import Target
 from router.acceptor.policies import stream_policy
 from router.config import Config
 from router.xmpp.component import ComponentStream

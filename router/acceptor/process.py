@@ -16,7 +16,7 @@ import zmq
 
 from router import log
 from router.acceptor.acceptor import Acceptor
-from router.acceptor.dns import Resolver
+from router.acceptor.dialling.dns import Resolver
 from router.acceptor.drain import Drainer
 from router.acceptor.listener import Kind, Listener
 from router.acceptor.questions import answer

@@ -55,7 +55,7 @@ def check(
 def _check_domain(config: Config, domain: str, local: str, *, as_json: bool) -> bool:
     import uvloop
 
-    from router.acceptor.verdict import TrustAnchorError
+    from router.acceptor.certificates.verdict import TrustAnchorError
     from router.cli.check_domain import examined
     from router.cli.check_report import lines
     from router.xmpp.pair import DomainPair
@@ -92,7 +92,7 @@ def _name(text: str, hint: str) -> str:
 
 
 def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
-    from router.acceptor.certificates import CertificateStore
+    from router.acceptor.certificates.store import CertificateStore
     from router.cli.check_listeners import listeners
 
     domains = [_domain(config, name) for name in config.hosted]

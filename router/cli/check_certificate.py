@@ -1,6 +1,6 @@
 """A certificate in plain words: whom it names, until when, what for. Ours and those of peers.
 
-Whether it is to be trusted is `router.acceptor.verdict`'s. Called for `causeway check`.
+Whether it is to be trusted is `router.acceptor.certificates`'s. Called for `causeway check`.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from router.acceptor.identifiers import IdentifierError, identifiers
+from router.acceptor.certificates.identifiers import IdentifierError, identifiers
 from router.log import escape
 
 WARN_DAYS: Final = 14

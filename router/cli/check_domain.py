@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from router.acceptor.addresses import Listening, permitted
-from router.acceptor.certificates import CertificateStore
-from router.acceptor.dns import Resolver, Target, Unresolvable
-from router.acceptor.places import Places
-from router.acceptor.verdict import Verifier
+from router.acceptor.certificates.store import CertificateStore
+from router.acceptor.certificates.verdict import Verifier
+from router.acceptor.dialling.addresses import Listening, permitted
+from router.acceptor.dialling.dns import Resolver, Target, Unresolvable
+from router.acceptor.dialling.places import Places
 from router.cli.check_certificate import described, expiry_warning
 from router.cli.probe import Offer, Sight, look
 from router.config import Config
@@ -122,7 +122,7 @@ class _View:
         return said | self._seen(sight)
 
     def _refusal(self, address: str, port: int) -> str:
-        """Why the router would not dial it; as `router.acceptor.places` decides it."""
+        """Why the router would not dial it; as `router.acceptor.dialling.places` decides it."""
         is_static = self.config.peer(self.pair.target).target is not None
         if permitted(address, is_static or self.config.dial.allow_private_addresses):
             is_ours = not is_static and self.listening.at(address, port)

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from xml.etree import ElementTree as etree
 
-from router.acceptor.addresses import connect
-from router.acceptor.attempts import Approach, ended
-from router.acceptor.certificates import CertificateStore
+from router.acceptor.certificates.store import CertificateStore
+from router.acceptor.certificates.verdict import Verifier
 from router.acceptor.connection import Connection
-from router.acceptor.dns import Target
+from router.acceptor.dialling.addresses import connect
+from router.acceptor.dialling.attempts import Approach, ended
+from router.acceptor.dialling.dns import Target
 from router.acceptor.openings import new_stream_id
 from router.acceptor.policies import stream_policy
 from router.acceptor.tls import TlsSession
-from router.acceptor.verdict import Verifier
 from router.config import Config
 from router.xmpp import bidi, external, names
 from router.xmpp.certificate import Evidence

@@ -13,7 +13,7 @@ from pathlib import Path
 import zmq
 
 from router.acceptor.acceptor import Acceptor
-from router.acceptor.dns import Resolver
+from router.acceptor.dialling.dns import Resolver
 from router.acceptor.listener import Listener
 from router.config import Config
 from router.wire.bus import RouterSocket

@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from router.acceptor.attempts import Approach
+from router.acceptor.certificates.contexts import client_context
 from router.acceptor.connection import Connection
-from router.acceptor.contexts import client_context
-from router.acceptor.dialer import Dialer
-from router.acceptor.dns import Target, Unresolvable
-from router.acceptor.findings import Findings
+from router.acceptor.dialling.attempts import Approach
+from router.acceptor.dialling.dialer import Dialer
+from router.acceptor.dialling.dns import Target, Unresolvable
+from router.acceptor.dialling.findings import Findings
+from router.acceptor.dialling.places import Places
+from router.acceptor.dialling.sharing import Sharing
 from router.acceptor.history import History
-from router.acceptor.places import Places
-from router.acceptor.sharing import Sharing
 from router.config import Config, Dial
 from router.peer_memory import PeerMemory
 from router.wire.frames import DialFailed, Frame, Verified, VerifyKey

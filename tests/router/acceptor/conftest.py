@@ -10,7 +10,7 @@ import pytest
 import zmq
 
 from bench.authority import Authority
-from router.acceptor.certificates import CertificateStore
+from router.acceptor.certificates.store import CertificateStore
 from router.config import Address, Config, Dialback, Dns, Domain, Limits, Tls
 from router.config import Peer as PeerConfig
 from tests.support.acceptor_node import Node, Other, StartNode

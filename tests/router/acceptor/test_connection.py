@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bench.authority import Authority
-from router.acceptor.certificates import CertificateStore
+from router.acceptor.certificates.store import CertificateStore
 from router.acceptor.connection import Connection
 from router.wire.frames import Forward, Progress, Returned
 from router.xmpp.errors import MisuseError

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 
 from bench.authority import Authority
-from router.acceptor.certificates import CertificateStore
+from router.acceptor.certificates.store import CertificateStore
 from router.acceptor.layer import CHUNK_BYTES, Layer
 from router.acceptor.tls import TlsError, TlsLayer
 from tests.support.layers import (

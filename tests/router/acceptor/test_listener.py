@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from router.acceptor.addresses import Listening
 from router.acceptor.admission import Admission
 from router.acceptor.connection import Connection
+from router.acceptor.dialling.addresses import Listening
 from router.acceptor.listener import Kind, Listener
 from tests.support.acceptors import HOST, Hub, connection_of
 from tests.support.pump import MONTAGUE, NOW, ReceivingStream, ids, policy

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.authority import Authority
-from router.acceptor.attempts import Approach
-from router.acceptor.dns import Target
+from router.acceptor.dialling.attempts import Approach
+from router.acceptor.dialling.dns import Target
 from router.acceptor.openings import Openings, new_stream_id
 from router.config import Config, Dialback, Domain, Tls
 from router.xmpp.component import ComponentStream

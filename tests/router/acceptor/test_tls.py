@@ -9,13 +9,13 @@ import pytest
 from OpenSSL import SSL
 
 from bench.authority import Authority
-from router.acceptor.certificates import CertificateStore
-from router.acceptor.contexts import client_context
-from router.acceptor.credential import read_credential
+from router.acceptor.certificates.contexts import client_context
+from router.acceptor.certificates.credential import read_credential
+from router.acceptor.certificates.store import CertificateStore
+from router.acceptor.certificates.verdict import Verifier
 from router.acceptor.layer import Layer
 from router.acceptor.plain import PlainLayer
 from router.acceptor.tls import TlsLayer
-from router.acceptor.verdict import Verifier
 from tests.support.layers import (
     CAPULET,
     MONTAGUE,

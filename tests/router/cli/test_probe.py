@@ -9,9 +9,9 @@ from contextlib import suppress
 import pytest
 
 from bench.authority import Authority
-from router.acceptor.certificates import CertificateStore
-from router.acceptor.dns import Target, TlsMode
-from router.acceptor.verdict import Verifier
+from router.acceptor.certificates.store import CertificateStore
+from router.acceptor.certificates.verdict import Verifier
+from router.acceptor.dialling.dns import Target, TlsMode
 from router.cli import probe
 from router.cli.probe import Offer, Sight, look
 from router.config import Config, Dialback, Domain, Tls

@@ -1,4 +1,4 @@
-"""The form of a verdict; who judges is `router.acceptor.verdict`'s test."""
+"""The form of a verdict; who judges is `router.acceptor.certificates.verdict`'s test."""
 
 import itertools
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from router.acceptor.attempts import Approach, Outcome, ended, refused, unreachable
+from router.acceptor.dialling.attempts import Approach, Outcome, ended, refused, unreachable
 from router.xmpp.errors import StanzaError
 from router.xmpp.events import StreamClosed
 from router.xmpp.initiating import InitiatingStream

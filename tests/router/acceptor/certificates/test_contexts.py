@@ -8,7 +8,7 @@ import pytest
 from OpenSSL import SSL
 
 from bench.authority import Authority
-from router.acceptor.certificates import CertificateStore
+from router.acceptor.certificates.store import CertificateStore
 from tests.support.layers import (
     CAPULET,
     MONTAGUE,

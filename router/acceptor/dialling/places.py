@@ -5,9 +5,9 @@ Called by the dialer; the looking up is `dns`'s, the filter `addresses`'s.
 
 from collections.abc import Sequence
 
-from router.acceptor.addresses import Listening, permitted
-from router.acceptor.dns import Resolver, Target, Unresolvable
-from router.acceptor.sharing import Place
+from router.acceptor.dialling.addresses import Listening, permitted
+from router.acceptor.dialling.dns import Resolver, Target, Unresolvable
+from router.acceptor.dialling.sharing import Place
 from router.config import Config
 
 

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from router.acceptor.backoff import FREE, PLACES, Backoff
+from router.acceptor.dialling.backoff import FREE, PLACES, Backoff
 
 
 class Clock:

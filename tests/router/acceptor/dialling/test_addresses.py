@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router.acceptor.addresses import Listening, connect, permitted
+from router.acceptor.dialling.addresses import Listening, connect, permitted
 
 PUBLIC = ["9.9.9.9", "2620:fe::fe", "64:ff9b::909:909", "2002:909:909::1"]
 INNER = [

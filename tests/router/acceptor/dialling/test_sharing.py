@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from router.acceptor.sharing import Place, Sharing
+from router.acceptor.dialling.sharing import Place, Sharing
 from router.config import Config, Peer
 from router.peer_memory import Fact, PeerMemory
 from router.xmpp import names

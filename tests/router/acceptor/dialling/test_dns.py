@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from bench.peers.nameserver import Nameserver, Zone
-from router.acceptor.dns import Resolver, Target, Unresolvable, in_order
+from router.acceptor.dialling.dns import Resolver, Target, Unresolvable, in_order
 from router.config import Address, Dns
 
 CAPULET = "capulet.example"

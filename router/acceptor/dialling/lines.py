@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from router.acceptor.attempts import Approach, Outcome
 from router.acceptor.connection import Connection
-from router.acceptor.sharing import Place
+from router.acceptor.dialling.attempts import Approach, Outcome
+from router.acceptor.dialling.sharing import Place
 from router.wire.frames import VerifyKey
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair

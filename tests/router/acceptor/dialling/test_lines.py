@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from router.acceptor.attempts import AUTHORISED, Approach
-from router.acceptor.lines import Dial, Line
+from router.acceptor.dialling.attempts import AUTHORISED, Approach
+from router.acceptor.dialling.lines import Dial, Line
 from router.wire.frames import VerifyKey
 from router.xmpp import names
 from router.xmpp.pair import DomainPair

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from router.acceptor.attempts import AUTHORISED, Approach, Outcome
-from router.acceptor.findings import Findings
+from router.acceptor.dialling.attempts import AUTHORISED, Approach, Outcome
+from router.acceptor.dialling.findings import Findings
 from router.config import Config, Peer
 from router.peer_memory import Fact, PeerMemory
 from router.xmpp.errors import StanzaError

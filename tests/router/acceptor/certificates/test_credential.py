@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from bench.authority import Authority
-from router.acceptor.credential import CredentialError, read_credential
+from router.acceptor.certificates.credential import CredentialError, read_credential
 
 Pair = tuple[Path, Path]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from OpenSSL import SSL
 
-from router.acceptor.contexts import client_context, server_context
-from router.acceptor.credential import Credential, CredentialError, read_credential
+from router.acceptor.certificates.contexts import client_context, server_context
+from router.acceptor.certificates.credential import Credential, CredentialError, read_credential
 from router.acceptor.tls import reason
 from router.xmpp import jid
 from router.xmpp.errors import MisuseError

@@ -1,7 +1,7 @@
 """The identifiers of a certificate, and whether one of them is a domain (RFC 6120 §13.7.1.2).
 
 Only subjectAltName counts, never the CN. Whether the certificate is to be trusted is
-`router.acceptor.verdict`'s question; `certificates` asks here about our own.
+`router.acceptor.certificates.verdict`'s question; `certificates` asks here about our own.
 """
 
 import contextlib

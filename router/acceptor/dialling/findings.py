@@ -4,8 +4,8 @@ Only what was seen to work is evidence: a peer is said to die of bidi when it ta
 facts are kept and shared by `router.peer_memory`. Called by the dialer.
 """
 
-from router.acceptor.attempts import Approach, Outcome
 from router.acceptor.connection import Connection
+from router.acceptor.dialling.attempts import Approach, Outcome
 from router.peer_memory import Fact, PeerMemory
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair

@@ -2,9 +2,9 @@
 
 import pytest
 
-from router.acceptor.attempts import Approach
-from router.acceptor.backoff import FREE
-from router.acceptor.dns import Target
+from router.acceptor.dialling.attempts import Approach
+from router.acceptor.dialling.backoff import FREE
+from router.acceptor.dialling.dns import Target
 from router.config import Config, Dial
 from router.config import Peer as PeerConfig
 from router.peer_memory import Fact

@@ -8,7 +8,7 @@ by the dialer before it connects.
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from router.acceptor.certificates import CertificateStore
+from router.acceptor.certificates.store import CertificateStore
 from router.acceptor.connection import Connection
 from router.peer_memory import Fact, PeerMemory
 from router.xmpp.initiating import InitiatingStream

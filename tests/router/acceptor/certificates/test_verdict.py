@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.authority import Authority
-from router.acceptor.verdict import TrustAnchorError, Verifier
+from router.acceptor.certificates.verdict import TrustAnchorError, Verifier
 from router.xmpp.certificate import NO_CERTIFICATE, Verdict
 
 DOMAIN = "montague.example"

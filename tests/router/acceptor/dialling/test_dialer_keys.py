@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from router.acceptor import dialer as module
+from router.acceptor.dialling import dialer as module
 from router.wire.frames import Verified
 from router.xmpp.events import PairAuthorised
 from tests.support.dialling import (

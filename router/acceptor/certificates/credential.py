@@ -8,7 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from router.acceptor.identifiers import IdentifierError, Identifiers, identifiers
+from router.acceptor.certificates.identifiers import IdentifierError, Identifiers, identifiers
 
 PrivateKey = (
     rsa.RSAPrivateKey

@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 
 from bench.authority import Authority
-from router.acceptor.identifiers import IdentifierError, Identifiers, identifiers
+from router.acceptor.certificates.identifiers import IdentifierError, Identifiers, identifiers
 
 Named = Callable[..., Identifiers]
 

@@ -29,7 +29,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from router.acceptor.identifiers import IdentifierError, Identifiers, identifiers
+from router.acceptor.certificates.identifiers import IdentifierError, Identifiers, identifiers
 from router.xmpp.certificate import NO_CERTIFICATE, Evidence, Verdict
 
 _CACHED_CHAINS: Final = 1024

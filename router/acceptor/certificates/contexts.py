@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from OpenSSL import SSL
 
-from router.acceptor.credential import Credential
+from router.acceptor.certificates.credential import Credential
 from router.acceptor.tls import Alert, refuse
 
 ALPN: Final = b"xmpp-server"  # XEP-0368 §3

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from router.acceptor import dialer as module
-from router.acceptor.dns import Target
+from router.acceptor.dialling import dialer as module
+from router.acceptor.dialling.dns import Target
 from router.config import Address, Config
 from router.config import Peer as PeerConfig
 from router.wire.frames import DialFailed, Dialling, Granted

@@ -12,17 +12,17 @@ from random import Random
 
 import structlog
 
-from router.acceptor import attempts
-from router.acceptor.addresses import connect
-from router.acceptor.attempts import AUTHORISED, Approach, Outcome, refusal, unreachable
-from router.acceptor.backoff import Backoff
 from router.acceptor.connection import Connection
-from router.acceptor.dns import Target, Unresolvable
-from router.acceptor.findings import Findings
+from router.acceptor.dialling import attempts
+from router.acceptor.dialling.addresses import connect
+from router.acceptor.dialling.attempts import AUTHORISED, Approach, Outcome, refusal, unreachable
+from router.acceptor.dialling.backoff import Backoff
+from router.acceptor.dialling.dns import Target, Unresolvable
+from router.acceptor.dialling.findings import Findings
+from router.acceptor.dialling.lines import Dial, Line
+from router.acceptor.dialling.places import Places
+from router.acceptor.dialling.sharing import Sharing
 from router.acceptor.history import History
-from router.acceptor.lines import Dial, Line
-from router.acceptor.places import Places
-from router.acceptor.sharing import Sharing
 from router.config import Config
 from router.wire.frames import DialFailed, Dialling, Frame, Granted, Verified, VerifyKey
 from router.wire.shard import shard_of

@@ -1,6 +1,6 @@
 """Which addresses may be dialled, and a TCP connection to the first of several that answers.
 
-Knows nothing of names or XMPP. Called by the dialer with what `router.acceptor.dns` returned.
+Knows nothing of names or XMPP. Called by the dialer with what `dns` returned.
 """
 
 import asyncio

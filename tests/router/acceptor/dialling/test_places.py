@@ -2,9 +2,9 @@
 
 import pytest
 
-from router.acceptor.addresses import Listening
-from router.acceptor.dns import Target, Unresolvable
-from router.acceptor.places import Places
+from router.acceptor.dialling.addresses import Listening
+from router.acceptor.dialling.dns import Target, Unresolvable
+from router.acceptor.dialling.places import Places
 from router.config import Address, Config, Dial, Peer
 from tests.support.dialling import Resolver
 from tests.support.nodes import CAPULET

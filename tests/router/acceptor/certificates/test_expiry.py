@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from router.acceptor.certificates.expiry import Expiries
 from router.acceptor.connection import Connection
-from router.acceptor.expiry import Expiries
 from router.xmpp.certificate import Verdict
 from tests.support.acceptors import Hub, Transport, wired
 from tests.support.pump import CAPULET, MONTAGUE, authenticated, policy
@@ -63,7 +63,7 @@ async def test_each_ends_in_its_turn_and_those_gone_are_forgotten() -> None:
 
 
 async def test_the_certificate_is_judged_again_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("router.acceptor.expiry._AGAIN_S", 0.1)
+    monkeypatch.setattr("router.acceptor.certificates.expiry._AGAIN_S", 0.1)
     expiries = Expiries(asyncio.get_running_loop())
     connection, _, hub = stream(time.time() - 1.0, is_renewed=True)
     evidence = connection.core.evidence
