@@ -1,7 +1,8 @@
 """TLS on a live transport: a pyOpenSSL memory BIO between the socket and its upper.
 
 The peer's certificate is asked for, never judged: any or none completes the handshake, and the
-verdict is `certificates.verdict`'s. Contexts come from `certificates.store`. All that a peer sends ends in a call to the upper, never in an exception.
+verdict is `certificates.verdict`'s. Contexts come from `certificates.store`. All that a peer sends
+ends in a call to the upper, never in an exception.
 """
 
 import contextlib
