@@ -136,7 +136,10 @@ async def measure(
                 seconds,
                 hold_s=min(MAX_HOLD_S, seconds / 4),
             )
-            return await _run(node, ordinary, replier, settings, say)
+            try:
+                return await _run(node, ordinary, replier, settings, say)
+            except psutil.NoSuchProcess as error:
+                raise RuntimeError(f"the node lost a process: {error}\n{node.log()}") from None
 
 
 async def _run(

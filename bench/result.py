@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-_LIBRARIES: Final = ("causeway", "uvloop", "lxml", "pyzmq", "pyopenssl", "cryptography")
+_LIBRARIES: Final = ("causeway", "uvloop", "pyzmq", "pyopenssl", "cryptography")
 
 
 def header(name: str) -> dict[str, object]:

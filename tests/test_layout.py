@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Packages from outside the standard library, for those that keep their list short.
 MAY_INSTALL: dict[str, set[str]] = {
-    "router.xmpp": {"lxml", "idna"},
+    "router.xmpp": {"idna"},
     "router.wire": {"msgpack", "zmq"},
 }
 

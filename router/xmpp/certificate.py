@@ -1,7 +1,7 @@
 """What a stream core may ask about the peer's certificate, and the form of the answer.
 
-Pure: chains, clocks and trust anchors are the acceptor's (`router.acceptor.certificates`). The cores ask
-each time they decide and never keep an answer (XEP-0178 §3, XEP-0344 §3).
+Pure: chains, clocks and trust anchors are the acceptor's (`router.acceptor.certificates`). The
+cores ask each time they decide and never keep an answer (XEP-0178 §3, XEP-0344 §3).
 """
 
 from dataclasses import dataclass
