@@ -25,7 +25,7 @@ def test_the_header_says_what_a_figure_means_nothing_without() -> None:
     assert machine["kernel"] == os.uname().release
     assert machine["cpu"]
     assert versions["pyzmq"] == version("pyzmq")
-    assert set(versions) >= {"python", "causeway", "uvloop", "lxml"}
+    assert set(versions) >= {"python", "causeway", "uvloop"}
 
 
 def test_a_tree_without_history_is_an_unknown_commit(monkeypatch: pytest.MonkeyPatch) -> None:
