@@ -22,7 +22,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not interop"
 
 interop: $(STAMP)
-	$(BIN)/python -m pytest -m interop
+	$(BIN)/python -m pytest -n 2 -m interop
 
 check: $(STAMP)
 	ops/check

@@ -12,7 +12,7 @@ def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8192)
 def shard_of(a: str, b: str) -> int:
     """The shard of the unordered pair: on a bidi stream both directions share one owner."""
     low, high = sorted((a, b))

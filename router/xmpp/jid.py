@@ -19,7 +19,7 @@ class JidError(ValueError):
     """The text is not a valid address or domainpart."""
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def domain(text: str) -> str:
     """The domainpart in the one form the program compares: U-labels, lower case, no final dot.
 
@@ -54,7 +54,6 @@ def is_address(text: str) -> bool:
     return text.startswith("[") or _NUMBER.fullmatch(text.rpartition(".")[2]) is not None
 
 
-@lru_cache(maxsize=65_536)
 def domain_of(address: str) -> str:
     """The normalised domainpart of a full, bare or domain address.
 
