@@ -211,7 +211,7 @@ class Limits:
     backlog_stanzas: Count = 1000
     backlog_s: Seconds = 30.0
     lane_window_bytes: Bytes = 2_097_152  # per lane, handed over and not yet done
-    component_grace_s: Annotated[float, Between(0, 300)] = 5.0  # for a hosted domain to come back
+    component_grace_s: Annotated[float, Between(0, 300)] = 3.0  # for a hosted domain to come back
     idle_check_s: Seconds = 300.0  # nothing received for so long: is the peer still there?
     unanswered_check_s: Seconds = 60.0  # what its kernel may take to acknowledge anything
     unread_output_s: Seconds = 120.0  # what a peer that is there may take to read anything

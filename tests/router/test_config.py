@@ -132,7 +132,7 @@ def test_defaults_are_the_documented_ones() -> None:
     assert (limits.backlog_bytes, limits.backlog_stanzas, limits.backlog_s) == (1 << 20, 1000, 30)
     assert (limits.idle_check_s, limits.unanswered_check_s) == (300, 60)
     assert limits.unread_output_s == 120
-    assert (limits.component_grace_s, limits.output_buffer_bytes) == (5, 16 * 1024 * 1024)
+    assert (limits.component_grace_s, limits.output_buffer_bytes) == (3, 16 * 1024 * 1024)
     assert (limits.stream_bytes_per_s, limits.stream_stanzas_per_s) == (0, 0)
     config = Config()
     assert config.tls.required
