@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 import uvloop
+from OpenSSL import SSL
 from rich.console import Console
 from rich.table import Table
 
@@ -105,12 +106,16 @@ def fake_command(
         where, peers = serving.address(listen), dict(map(serving.route, peer))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    key = key or certificate.with_suffix(".key")
+    for file in filter(None, (certificate, key, trust)):
+        if not file.is_file():
+            raise typer.BadParameter(f"there is no file {file}")
     serve = serving.serve(
         name,
         domain,
         listen=where,
         certificate=certificate,
-        key=key or certificate.with_suffix(".key"),
+        key=key,
         trust_anchors=trust,
         also=also,
         peers=peers,
@@ -120,8 +125,10 @@ def fake_command(
     )
     try:
         uvloop.run(serve)
-    except OSError as error:
-        typer.echo(f"cannot start: {error}", err=True)
+    except (OSError, ValueError, SSL.Error) as error:
+        is_file = not isinstance(error, OSError)
+        reason = "a PEM file is not what it should be" if is_file else error
+        typer.echo(f"cannot start: {reason}", err=True)
         raise typer.Exit(1) from None
 
 

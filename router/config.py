@@ -32,8 +32,10 @@ class Address(NamedTuple):
     def parse(cls, text: str) -> "Address":
         """From "host:port" or "[IPv6]:port". Raises ValueError with the reason."""
         host, colon, port = text.rpartition(":")
-        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        if not colon or not port.isascii() or not port.isdigit():
             raise ValueError('an address is "host:port" or "[IPv6]:port"')
+        if int(port) > 65_535:
+            raise ValueError("a port is from 0 to 65535")
         if host.startswith("[") and host.endswith("]"):
             return cls(str(ipaddress.IPv6Address(host[1:-1])), int(port))
         if ":" in host:

@@ -17,8 +17,9 @@ def dialler(domain: str, acceptors: Collection[str]) -> str | None:
     """
     site = ".".join(domain.split(".")[-_LABELS:])
 
-    def weight(acceptor: str) -> tuple[bytes, str]:
+    def weight(acceptor: str) -> tuple[bytes, int, str]:
         slot = acceptor.partition(".")[0]
-        return blake2b(f"{site} {slot}".encode(), digest_size=8).digest(), acceptor
+        drawn = blake2b(f"{site} {slot}".encode(), digest_size=8).digest()
+        return drawn, len(acceptor), acceptor  # of one slot's two, the later incarnation
 
     return max(acceptors, key=weight, default=None)

@@ -349,14 +349,12 @@ class Routing:
 
         XEP-0220 §2.1.2; XEP-0288 §2.2: never a connection that the peer opened.
         """
-        routes = self._pairs.get(pair.inverse())
-        if (ours := routes.initiated()) is not None:
+        routes = self._pairs.find(pair.inverse())
+        if routes is not None and (ours := routes.initiated()) is not None:
             return ours.acceptor
-        acceptor = min(routes.dialling, default=None) or dialler(pair.sender, self._acceptors)
-        # It opens one if it has none; stanzas that come before it says so must not dial as well.
-        if acceptor is not None:
-            routes.dialling.add(acceptor)
-        return acceptor
+        # No dial to be waited for: it may ask on a stream of another pair's to that domain.
+        under_way = routes.dialling if routes is not None else ()
+        return min(under_way, default=None) or dialler(pair.sender, self._acceptors)
 
     # --- what leaves ---
 

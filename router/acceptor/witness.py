@@ -93,6 +93,8 @@ class Witness:
     def key_judged(self, connection: Connection, pair: DomainPair, verdict: str) -> None:
         """Its authoritative server has spoken on the key, or did not."""
         self._note(connection, pair.inverse(), "verified", verdict=verdict)
+        if verdict != "valid":
+            log.warning("dialback.key_refused", local=pair.target, remote=pair.sender, why=verdict)
 
     def closed(self, connection: Connection, event: events.StreamClosed) -> None:
         """The stream is over."""

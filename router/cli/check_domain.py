@@ -54,18 +54,29 @@ async def examined(config: Config, pair: DomainPair) -> dict[str, Any]:
         "targets": [],
         "used": None,
     }
+    denied = _denied(config, pair.target)
     try:
         targets = await Places(config, resolver, view.listening).targets(pair.target)
     except Unresolvable as error:
-        return report | {"problem": escape(f"{error.condition}: {error.text}")}
+        problem = escape(f"{error.condition}: {error.text}")
+        return report | {"problem": "; ".join(filter(None, (denied, problem)))}
     report["is_fallback"] = not (peer.target or any(each["records"] for each in report["services"]))
     looked_at = targets[:MAX_TARGETS]
     report["targets"] = await asyncio.gather(*map(view.target, looked_at))
     if len(targets) > len(looked_at):
         report["problem"] = f"{len(targets) - len(looked_at)} more targets were left out"
-    if config.refuses(pair.target):
-        return report | {"problem": "the configuration denies this domain"}
+    if denied:
+        return report | {"problem": denied}
     return report | _used(report["targets"])
+
+
+def _denied(config: Config, domain: str) -> str:
+    """Why the router would not even try, as `Config.refuses` has it; else nothing."""
+    if not config.refuses(domain):
+        return ""
+    if config.peer(domain).deny:
+        return "the configuration denies this domain"
+    return "an IP address is refused unless it has a table of its own in [peers]"
 
 
 def _used(targets: Sequence[dict[str, Any]]) -> dict[str, Any]:

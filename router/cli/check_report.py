@@ -104,7 +104,9 @@ def _negotiated(target: Said) -> Iterator[str]:
 def _certificate(certificate: Said, leaf: Said) -> Iterator[str]:
     names = ", ".join(leaf.get("names", ())) or "no domain"
     yield _row("certificate", f"for {names}; {leaf.get('key', leaf.get('fault'))}")
-    until = f"until {leaf['expires'][:10]} ({leaf['days_left']} days)"
+    days = leaf["days_left"]
+    left = f"{days} days" if days >= 0 else "past"
+    until = f"until {leaf['expires'][:10]} ({left})"
     issued = f", issued by {leaf['issuer']}" if "issuer" in leaf else ""
     yield _row("", f"{until}{issued}; {certificate['certificates']} in the chain")
     if certificate["warning"]:

@@ -19,7 +19,7 @@ from router.cli.options import (
 )
 from router.cli.time_line import sentence
 from router.log import escape
-from router.supervisor.explanation import ago, proof, stanzas
+from router.supervisor.explanation import ago, proof, proof_of_peer, stanzas
 
 Row = Mapping[str, Any]
 
@@ -108,7 +108,7 @@ def _stream(row: Row) -> Iterator[str]:
     bidi = ", both ways" if row["bidi"] else ""
     rights = [
         f"we may send, by {proof(row['sends'])}" if row["sends"] else "",
-        f"they may send, by {proof(row['receives'])}" if row["receives"] else "",
+        f"they may send, by {proof_of_peer(row)}" if row["receives"] else "",
     ]
     yield f"{row['acceptor']}/{row['number']}  {row['address']}, opened by {opener}{bidi}"
     yield f"    {row['state']} for {ago(row['age_s'])}, {row['tls'] or 'no TLS'}"

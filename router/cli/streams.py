@@ -17,6 +17,7 @@ from router.cli.tables import print_table
 from router.log import escape
 
 COLUMNS: Final = (
+    ("Stream", "name"),
     ("Dir", "direction"),
     ("Local", "local"),
     ("Remote", "remote"),
@@ -30,7 +31,7 @@ COLUMNS: Final = (
     ("Out", "stanzas_out"),
     ("Age", "age_s"),
 )
-_NUMBERS: Final = frozenset({"stanzas_in", "stanzas_out", "age_s"})
+_NUMBERS: Final = frozenset({"pairs", "stanzas_in", "stanzas_out", "age_s"})
 
 
 def streams(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
@@ -50,6 +51,7 @@ def streams(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
     """The row as it is shown, column by column; what a peer chose is made harmless."""
+    row = {**row, "name": f"{row['acceptor']}/{row['number']}"}  # as `pairs` and `explain` say it
     return [escape(_cell(key, row.get(key))) for _, key in COLUMNS]
 
 
@@ -59,5 +61,5 @@ def _cell(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return str(value[0]) if len(value) == 1 else str(len(value))
+        return str(len(value))
     return f"{value:.0f} s" if key == "age_s" else str(value)

@@ -56,6 +56,8 @@ def _certificate(note: Note) -> str:
 def _authorised(note: Note) -> str:
     by = proof(note["mechanism"])
     if note["may"] == "receive":
+        if note["direction"] == "out":
+            return "they may send on it, too (bidi)"
         return f"they proved themselves by {by}: they may send"
     if note["direction"] == "in":
         return f"we may send on their connection (bidi, {by})"
@@ -63,8 +65,9 @@ def _authorised(note: Note) -> str:
 
 
 def _refused(note: Note) -> str:
-    answer = f" ({note['answer']})" if note.get("answer") else ""
-    return f"they did not take our proof: {_reason(note)}{answer}"
+    reason, answer = _reason(note), note.get("answer")
+    said = f" ({answer})" if answer and answer not in reason else ""
+    return f"they did not take our proof: {reason}{said}"
 
 
 def _verified(note: Note) -> str:
@@ -101,7 +104,9 @@ def _dial_failed(note: Note) -> str:
 
 def _reason(note: Note) -> str:
     text, condition = note.get("text"), note.get("condition")
-    return f"{text} ({condition})" if text and condition else str(text or condition or "no reason")
+    if text and condition and condition not in text:
+        return f"{text} ({condition})"
+    return str(text or condition or "no reason")
 
 
 _WORDS: Final[dict[str, Callable[[Note], str]]] = {

@@ -11,7 +11,9 @@ from typing import Any, Final, Literal
 
 Row = Mapping[str, Any]
 Side = Literal["", "ours", "theirs", "between"]
-State = Literal["not hosted", "up", "dialling", "back-off", "down", "closed", "never tried"]
+State = Literal[
+    "not hosted", "inside", "denied", "up", "dialling", "back-off", "down", "closed", "never tried"
+]
 
 _BETWEEN: Final = "The network, a firewall, or their server is down."
 _ADVICE: Final[dict[str, tuple[Side, str]]] = {
@@ -33,6 +35,15 @@ _ADVICE: Final[dict[str, tuple[Side, str]]] = {
     ),
 }
 _FAILURES: Final = frozenset({"dial_failed", "refused"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration alone says; `refuses` is `Config.refuses` of the remote domain."""
+
+    hosts_local: bool
+    hosts_remote: bool
+    refuses: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ class Explanation:
 def explanation(
     local: str,
     remote: str,
-    is_hosted: bool,
+    rules: Rules,
     rows: Iterable[Row],
     peer: Sequence[Row],
     now: float,
@@ -73,15 +84,20 @@ def explanation(
     streams = _part(rows, "stream")
     notes = sorted(_part(rows, "note"), key=lambda row: row["at"])
     waiting = [row for row in rows if "part" not in row]
-    if is_hosted:
-        outgoing = _outgoing(local, remote, streams, waiting, notes, now)
-    else:
-        outgoing = Way(
-            "not hosted",
-            f"{local} is not hosted here, so nothing is sent for it. The local domain comes first.",
-            "ours",
-        )
     incoming = _incoming(remote, streams, notes, now)
+    if not rules.hosts_local:
+        sentence = f"{local} is not hosted here, so nothing is sent for it."
+        outgoing = Way("not hosted", f"{sentence} The local domain comes first.", "ours")
+    elif rules.hosts_remote:
+        sentence = f"{remote} is hosted here, too: between the two no stanza leaves the router."
+        outgoing = incoming = Way("inside", sentence)
+    elif rules.refuses:
+        advice = "Its table in [peers] says deny, or it is an IP address without a table."
+        outgoing = Way("denied", f"Denied: nothing is sent to {remote}.", "ours", advice)
+        if incoming.state == "never tried":
+            incoming = Way("denied", f"Denied: {remote} is not let in.", "ours", advice)
+    else:
+        outgoing = _outgoing(local, remote, streams, waiting, notes, now)
     return Explanation(local, remote, now, outgoing, incoming, waiting, streams, peer, notes)
 
 
@@ -116,7 +132,15 @@ def _outgoing(
         return Way("up", f"Up: {local} reaches {remote} {_on(sending[0])}.")
     queued = sum(row["backlog_stanzas"] for row in here)
     waits = f", {stanzas(queued)} waiting" if queued else ""
-    begun = [row for row in streams if row["direction"] == "out" and not row["receives"]]
+    # The peer may keep a connection on which it refused us; nothing comes of it.
+    asked = {_where(note): note["what"] for note in notes if note["what"] in ("chosen", "refused")}
+    begun = [
+        row
+        for row in streams
+        if row["direction"] == "out"
+        and not row["receives"]
+        and asked.get((row["acceptor"], row["number"])) != "refused"
+    ]
     if begun:
         where = f"{begun[0]['address'] or 'no address yet'}, {begun[0]['state']}"
         since = ago(begun[0]["age_s"])
@@ -130,12 +154,13 @@ def _outgoing(
     if failure is not None:
         sentence = f"Down: the last attempt failed {ago(now - failure['last_at'])} ago{waits}."
         return Way("down", f"{sentence} {_why(failure)}".strip(), *_look(attempts))
-    ended = next((note for note in reversed(notes) if note["what"] == "closed"), None)
+    # One that the peer opened and proved nothing on never was to carry anything.
+    ended = _last_end([note for note in notes if note.get("proved") or note.get("by_operator")])
     if ended is not None:
         how = _end(ended)
         sentence = f"No stream: the last one was {how} {ago(now - ended['last_at'])} ago{waits}."
         return Way("closed", f"{sentence} The next stanza opens one.")
-    return Way("never tried", f"Never tried: nothing for {remote} is remembered.")
+    return Way("never tried", f"Never tried: no attempt to reach {remote} is remembered.")
 
 
 def _last_failure(notes: Sequence[Row]) -> Row | None:
@@ -148,6 +173,22 @@ def _last_failure(notes: Sequence[Row]) -> Row | None:
         if note["what"] in _FAILURES or (note["what"] == "closed" and not _was_orderly(note)):
             return note
     return None
+
+
+def _last_end(notes: Sequence[Row], direction: str = "") -> Row | None:
+    """How the last stream ended; an operator's wish is noted before the end that comes of it."""
+    ends = [note for note in notes if note["what"] == "closed"]
+    ended = next((e for e in reversed(ends) if direction in ("", e.get("direction"))), None)
+    if ended is None:
+        return None
+    wished = (each for each in ends if each.get("by_operator"))
+    if any(_where(each) == _where(ended) for each in wished) and _was_orderly(ended):
+        return {**ended, "by_operator": True}
+    return ended
+
+
+def _where(note: Row) -> tuple[str, int | None]:
+    return note["acceptor"], note.get("stream")
 
 
 def _was_orderly(note: Row) -> bool:
@@ -165,11 +206,13 @@ def _why(failure: Row | None) -> str:
     if failure is None:
         return ""
     words = [str(failure[key]) for key in ("text", "answer", "condition") if failure.get(key)]
-    reason = words[0] + (f" ({', '.join(words[1:])})" if words[1:] else "") if words else ""
+    reason = words[0] if words else ""
+    more = [word for word in dict.fromkeys(words[1:]) if word not in reason]
+    reason += f" ({', '.join(more)})" if more else ""
     if failure["what"] == "closed":
-        by = "they" if failure.get("by_peer") else "we"
-        reason = f"{by} closed the stream" + (f": {reason}" if reason else "")
-    return f"{reason[:1].upper()}{reason[1:]}." if reason else ""
+        by = "They" if failure.get("by_peer") else "We"
+        return f"{by} closed the stream" + (f": {reason}." if reason else ".")
+    return f"Reason: {reason}." if reason else ""
 
 
 def _look(notes: Sequence[Row]) -> tuple[Side, str]:
@@ -209,7 +252,7 @@ def _incoming(remote: str, streams: Sequence[Row], notes: Sequence[Row], now: fl
     receiving = [row for row in streams if row["receives"]]
     if receiving:
         row = receiving[0]
-        proved = f"proved by {proof(row['receives'])}"
+        proved = f"proved by {proof_of_peer(row)}"
         return Way("up", f"Up: {remote} sends on stream {_name(row)}, {proved}.")
     attempts = [note for note in notes if note.get("direction") == "in"]
     begun = [row for row in streams if row["direction"] == "in"]
@@ -218,7 +261,7 @@ def _incoming(remote: str, streams: Sequence[Row], notes: Sequence[Row], now: fl
         since = ago(row["age_s"])
         sentence = f"{remote} connected from {row['address']} {since} ago and is not proved yet"
         return Way("dialling", f"{sentence} ({row['state']}).", *_look(attempts))
-    last = next((note for note in reversed(attempts) if note["what"] == "closed"), None)
+    last = _last_end(notes, "in")
     if last is None:
         return Way("never tried", f"{remote} is not remembered to have connected.")
     when = ago(now - last["last_at"])
@@ -254,6 +297,13 @@ def stanzas(count: int) -> str:
 def proof(mechanism: str) -> str:
     """A mechanism as people call it."""
     return {"external": "certificate", "dialback": "dialback"}.get(mechanism, mechanism)
+
+
+def proof_of_peer(row: Row) -> str:
+    """What lets the peer send here. Where we dialled, the mechanism is that of our own proof."""
+    if row["direction"] == "out":
+        return "certificate" if row["certificate_valid"] else "the address alone"
+    return proof(row["receives"])
 
 
 def _name(row: Row) -> str:

@@ -18,7 +18,7 @@ from router.metrics import Counters, Ledger
 from router.peer_memory import Learned, PeerMemory
 from router.supervisor.build import build_labels
 from router.supervisor.drain import drain
-from router.supervisor.explanation import Explanation, explanation
+from router.supervisor.explanation import Explanation, Rules, explanation
 from router.supervisor.listeners import Listener, close_listeners
 from router.supervisor.membership import Seating
 from router.supervisor.processes import Child, Processes, RestartBudget, Role, describe_exit
@@ -87,7 +87,7 @@ class Supervisor:
         self._seating = Seating.vacant(config.processes.workers)
         self._membership = self._current_membership(version=0)
         self._questions = Questions()
-        self._hosted = frozenset(config.hosted)
+        self._config = config
         self._memory = PeerMemory(config, time.time, lambda _: None)
         self._ledger = Ledger()
         self._counters = Counters()
@@ -149,7 +149,9 @@ class Supervisor:
         everybody = [*self._that_serve("acceptor"), *self._that_serve("worker")]
         rows = await self._questions.ask("explain", everybody, local, remote)
         peer = self._memory.rows(remote)
-        return explanation(local, remote, local in self._hosted, rows, peer, time.time())
+        hosted = self._config.hosted
+        rules = Rules(local in hosted, remote in hosted, self._config.refuses(remote))
+        return explanation(local, remote, rules, rows, peer, time.time())
 
     async def close(self, local: str, remote: str) -> list[dict[str, object]]:
         """Close in order all streams that carry the pair; a row for each."""

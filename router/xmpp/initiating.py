@@ -42,7 +42,7 @@ class InitiatingStream(ServerStream):
     `has_certificate`: TLS presents a certificate for the sender, so EXTERNAL may be used. Begin
     with `open()`. Ends in `PairAuthorised`, or in `PairRefused` or `StreamClosed` before it.
     `offers`, and `external`, what became of our EXTERNAL ("", "asked", "refused", "accepted"), tell
-    why.
+    why. `targets`: the domains that we came to this server for, not those the peer proved itself.
     """
 
     TABLE = INITIATING
@@ -61,6 +61,7 @@ class InitiatingStream(ServerStream):
         phase = Phase.DIRECT_TLS if direct_tls else Phase.PLAIN_HEADER
         super().__init__(policy, new_id, phase, now)
         self.local, self.remote = pair
+        self.targets = {pair.target}
         self._pair = pair
         self._rule = policy.rule(pair.target)
         self._has_certificate = has_certificate
@@ -80,9 +81,7 @@ class InitiatingStream(ServerStream):
 
     def may_verify(self, pair: DomainPair) -> bool:
         """Whether the peer is authoritative for the pair's sender: the server we opened this to."""
-        return pair.sender == self.remote or any(
-            pair.sender == proved.target for proved in self.grants.send
-        )
+        return pair.sender in self.targets
 
     def verify(self, pair: DomainPair, stream_id: str, key: str, now: float) -> None:
         """Have the peer verify a key for `pair` (its domain the sender): answered by KeyAnswered.
@@ -111,6 +110,8 @@ class InitiatingStream(ServerStream):
             self._send_header()
             raise StreamError("policy-violation", f"certificate of the peer: {verdict.reason}")
         self._dialback.forget()
+        self.offers = Offers()  # TLS-06: what was offered in plaintext may be anybody's
+        self._peer_knows_dialback = False
         self._send_header()
 
     def _received_header(self, header: Header) -> None:
@@ -249,6 +250,7 @@ class InitiatingStream(ServerStream):
 
     def ours_accepted(self, pair: DomainPair) -> None:
         """The peer answered our key: valid."""
+        self.targets.add(pair.target)
         self._accepted(pair, "dialback")
 
     def _accepted(self, pair: DomainPair, mechanism: str) -> None:
@@ -263,7 +265,8 @@ class InitiatingStream(ServerStream):
     def peer_proved(self, pair: DomainPair, mechanism: str) -> None:
         """The peer proved a further pair on our bidi stream: both directions open (BIDI-16)."""
         self._may_receive(pair, mechanism)
-        self._may_send(pair.inverse(), mechanism)
+        if self.policy.rule(pair.sender).bidi:
+            self._may_send(pair.inverse(), mechanism)
 
     # --- verification ---
 

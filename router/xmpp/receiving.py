@@ -226,6 +226,7 @@ class ReceivingStream(ServerStream):
         return (
             self.is_bidi
             and self.policy.dialback
+            and self.policy.rule(pair.target).bidi
             and self.phase not in (Phase.CLOSING, Phase.CLOSED)
             and pair not in self.grants.send
             and any(pair.target == proved.sender for proved in self.grants.receive)
@@ -248,7 +249,8 @@ class ReceivingStream(ServerStream):
         self.mechanism = self.mechanism or mechanism
         self._proved()
         self._may_receive(pair, mechanism)
-        for inverse in bidi.sendable((pair,), self.is_bidi):
+        both_ways = self.is_bidi and self.policy.rule(pair.sender).bidi
+        for inverse in bidi.sendable((pair,), both_ways):
             self._may_send(inverse, mechanism)
 
     def ours_accepted(self, pair: DomainPair) -> None:

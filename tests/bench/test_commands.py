@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import commands, core, throughput
+from bench.authority import Authority
 from bench.commands import app
 
 STAGES = [core.Stage("reader", 1.234, 171, "octets → runs"), core.Stage("lanes", 0.5, 1, "keep")]
@@ -83,6 +84,26 @@ def test_throughput_as_json_keeps_progress_out_of_it(measured: dict[str, Any]) -
     document = json.loads(run("throughput", "--json"))
     assert len(document["results"]) == 3 * len(throughput.MODES)
     assert document["results"][1]["per_second"] == 2000.0
+
+
+def fake(certificate: Path, *more: str) -> tuple[int, str]:
+    arguments = ["fake", "plain", "--domain", "a.example", "--certificate", str(certificate), *more]
+    result = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
+    return result.exit_code, result.output
+
+
+def test_a_fake_without_a_certificate_says_so(tmp_path: Path) -> None:
+    code, output = fake(tmp_path / "a.crt")
+    assert code == 2
+    assert f"there is no file {tmp_path / 'a.crt'}" in output
+    for name in ("a.crt", "a.key"):
+        (tmp_path / name).write_text("no PEM")
+    expected = (1, "cannot start: a PEM file is not what it should be\n")
+    assert fake(tmp_path / "a.crt") == expected
+    issuer = Authority.make(tmp_path / "ca")
+    issuer.issue("a.example")
+    certificate = issuer.directory / "a.example.crt"
+    assert fake(certificate, "--trust", str(certificate.with_suffix(".key"))) == expected
 
 
 def test_without_a_verb_it_says_what_there_is() -> None:

@@ -64,6 +64,11 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         Address.parse(text)
 
 
+def test_a_port_that_is_too_high_is_named_as_the_fault() -> None:
+    with pytest.raises(ValueError, match="a port is from 0 to 65535"):
+        Address.parse("localhost:65536")
+
+
 def test_what_a_peer_can_do_is_as_learned_unless_it_is_said() -> None:
     said = {"capulet.example": {"external": True, "multiplex": False}}
     config = Config.from_plain({"peers": said})

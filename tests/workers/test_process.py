@@ -208,6 +208,7 @@ async def test_one_pair_is_explained_whichever_way_it_is_asked_for(around, worke
     await around.introduce(A)
     around.say(A, run())
     around.say(A, run(OUT._replace(target="tybalt.example"), lane=2))
+    await around.hears(A, Dial(OUT._replace(target="tybalt.example")))  # and so it knows of both
     for number, pair in enumerate((OUT, OUT.inverse(), ("montague.example", "b.example"))):
         around.tell(Ask(number, "explain", tuple(pair)))
         answer = await around.is_told(Answer, lambda answer, n=number: answer.request == n)

@@ -538,11 +538,13 @@ def test_a_key_waits_for_the_connection_that_is_being_opened(talk):
 
 
 @pytest.mark.clause("BIDI-21")
-def test_stanzas_wait_for_the_connection_that_a_key_opens(talk):
+def test_stanzas_go_where_a_key_is_verified_but_do_not_wait_for_that(talk):
+    """The key may be asked about on a stream that never carries the pair."""
     asked = Verify(3, IN, "s1", "k1")
     assert talk.says(A, asked) == [Send(A, VerifyKey(A, 3, IN, "s1", "k1"))]
+    assert talk.routing.rows() == ()
     data = run(1)
-    assert talk.says(B, data) == []
+    assert talk.says(B, data) == [Send(A, Dial(OUT))]
     assert talk.says(A, Granted(4, OUT, initiated=True, mechanism="dialback")) == [
         forwarded(B, data, StreamId(A, 4))
     ]

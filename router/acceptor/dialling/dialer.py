@@ -210,8 +210,9 @@ class Dialer:
             and not dial.places.isdisjoint(each.places)
             and self._sharing.may_follow(each.pair, dial.pair)
         ]
+        until_s = self._loop.time() + _CONNECT_S
         for leader in leaders:
-            await asyncio.wait([leader.over], timeout=_CONNECT_S)
+            await asyncio.wait([leader.over], timeout=max(0.0, until_s - self._loop.time()))
             if not leader.over.done() or leader.over.result().error is not None:
                 return
 
@@ -281,7 +282,10 @@ class Dialer:
         waiting, dial.keys = dial.keys, []
         for key in waiting:
             self._ask(line, key)
-        return await self._wait(dial)
+        outcome = await self._wait(dial)
+        if outcome.error is not None and line.is_useless():
+            connection.close()
+        return outcome
 
     async def _wait(self, dial: Dial) -> Outcome:
         assert dial.ended is not None
@@ -327,8 +331,8 @@ class Dialer:
         for dial in line.dials:
             dial.line = None
             if dial.settle(attempts.ended(connection, line.approach)):
-                dial.keys += asked
-                asked = []
+                dial.keys += [key for key in asked if key.pair.sender == dial.pair.target]
+                asked = [key for key in asked if key.pair.sender != dial.pair.target]
         for key in asked:
             self._to_acceptor(key.owner, Verified(key.request, "remote-server-timeout"))
 
@@ -358,10 +362,14 @@ class Dialer:
     # --- keys ---
 
     def _ask(self, line: Line, frame: VerifyKey) -> None:
-        question = (frame.pair, frame.stream_id)
-        first = question not in line.asked
-        line.asked.setdefault(question, []).append(frame)
-        if first:
+        waiting = line.asked.setdefault((frame.pair, frame.stream_id), [])
+        if waiting and waiting[0].key != frame.key:
+            # The answer will name no key, and the id of a stream that we opened is its peer's
+            # choice: it must not get what another stream's key has earned.
+            self._to_acceptor(frame.owner, Verified(frame.request, "remote-server-timeout"))
+            return
+        waiting.append(frame)
+        if len(waiting) == 1:
             core = line.connection.core
             assert isinstance(core, InitiatingStream)
             core.verify(frame.pair, frame.stream_id, frame.key, self._loop.time())

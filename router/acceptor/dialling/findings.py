@@ -44,6 +44,8 @@ class Findings:
         """A further pair was asked for on an open stream, and this came of it."""
         core, learn = connection.core, self._memory.learn
         is_accepted, has_died = outcome.error is None, connection.end is not None
+        if not outcome.answer and _closed_by_us(connection):
+            return  # before the peer could answer: it tells nothing of it
         if not isinstance(core, InitiatingStream):
             survives = is_accepted or (outcome.answer != "" and not has_died)
             value = "survives" if survives else "kills" if has_died else "ignores"
@@ -54,3 +56,9 @@ class Findings:
             learn(pair.target, Fact.MULTIPLEX, "refused")
             if has_died:
                 learn(core.remote, Fact.MULTIPLEX, "refused")
+
+
+def _closed_by_us(connection: Connection) -> bool:
+    """Whether we closed the stream, in order and not for anything the peer did."""
+    end = connection.end
+    return end is not None and not (end.by_peer or end.abrupt or end.condition)

@@ -58,6 +58,11 @@ class Line:
     dials: list[Dial] = field(default_factory=list)
     asked: dict[tuple[DomainPair, str], list[VerifyKey]] = field(default_factory=dict)
 
+    def is_useless(self) -> bool:
+        """Whether the stream is open, and nobody has or waits for anything on it."""
+        is_open = self.connection.end is None
+        return is_open and not (self.dials or self.asked or self.connection.core.grants.proved())
+
     def answers_for(self, frame: VerifyKey) -> bool:
         """Whether this is a stream to ask about the key on (XEP-0220 §2.1.2).
 

@@ -89,8 +89,15 @@ class Sharing:
     def _leads_there(
         self, connection: Connection, pair: DomainPair, places: Collection[Place]
     ) -> bool:
-        """DBK-27, BIDI-20: the same server, by what it proved, its place or its certificate."""
+        """DBK-27, BIDI-20: the same server, by what it is for, its place or its certificate.
+
+        What the peer proved of itself on a stream of ours holds for that pair alone.
+        """
         core = connection.core
-        if any(pair.target == proved.target for proved in core.grants.send):
+        if isinstance(core, InitiatingStream):
+            is_for = core.targets
+        else:
+            is_for = {proved.target for proved in core.grants.send}
+        if pair.target in is_for:
             return True
         return connection.peer in places or core.evidence.proves(pair.target).valid

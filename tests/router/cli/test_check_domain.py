@@ -388,3 +388,11 @@ async def test_a_denied_domain_is_looked_at_and_not_dialled(
     assert report["targets"][0]["usable"] is True
     assert (report["ok"], report["used"]) == (False, None)
     assert text(report).endswith("(the configuration denies this domain).")
+
+
+async def test_a_denied_domain_that_is_nowhere(issuer: Authority) -> None:
+    with Nameserver({}) as server:
+        dns = Dns(resolvers=(Address(HOST, server.port),))
+        peers = {CAPULET: PeerRules(deny=True)}
+        report = await examined(settings(issuer, dns=dns, peers=peers), PAIR)
+    assert report["problem"].startswith("the configuration denies this domain; remote-server-not")

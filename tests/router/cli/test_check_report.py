@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from router.cli.check_report import lines
 
 OWN = {
@@ -43,6 +45,26 @@ def test_name_servers_that_fail() -> None:
 def test_our_own_certificate_when_it_cannot_be_read() -> None:
     broken = {"expires": "2030-01-01", "fault": "names cannot be read", "warning": ""}
     assert "names cannot be read, until 2030-01-01" in list(lines(NOTHING, broken))[1]
+
+
+@pytest.mark.parametrize(("days", "words"), [(3, "(3 days)"), (0, "(0 days)"), (-11, "(past)")])
+def test_until_when_a_certificate_is_good(days: int, words: str) -> None:
+    leaf = {"expires": "2030-01-01T00:00:00", "days_left": days, "names": ["a"], "key": "EC"}
+    shown = {
+        "certificates": 1,
+        "warning": "",
+        "valid": True,
+        "reason": "",
+        "chain_fault": "",
+        "leaf": leaf,
+    }
+    target: dict[str, Any] = dict.fromkeys(
+        ("before_tls", "tls", "inside_tls", "stream_error", "complete")
+    )
+    target |= {"certificate": shown}
+    target |= {"host": "a", "port": 1, "tls_mode": "direct", "addresses": [], "problem": ""}
+    report = NOTHING | {"targets": [target | {"connected": "192.0.2.1:1"}]}
+    assert f"until 2030-01-01 {words}" in "\n".join(lines(report, OWN))
 
 
 def test_a_static_route() -> None:

@@ -87,7 +87,7 @@ def test_streams() -> None:
         "Streams:",
         "  a0.1/3  192.0.2.1:5269, opened by us, both ways",
         "      open for 1 min 1 s, TLSv1.3",
-        "      we may send, by certificate; they may send, by dialback",
+        "      we may send, by certificate; they may send, by the address alone",
         "      their certificate does not count: expired",
         "      1 in, 2 out, of all its domain pairs",
         "  a0.1/3  192.0.2.1:5269, opened by them",

@@ -35,8 +35,13 @@ def closed(**detail: Any) -> dict[str, Any]:
             "their certificate does not count: expired",
         ),
         (
-            note("authorised", may="receive", mechanism="external"),
+            note("authorised", "in", may="receive", mechanism="external"),
             "they proved themselves by certificate: they may send",
+        ),
+        # Here the mechanism is that of our own proof: it says nothing about them.
+        (
+            note("authorised", may="receive", mechanism="external"),
+            "they may send on it, too (bidi)",
         ),
         (
             note("authorised", "in", may="send", mechanism="external"),
@@ -49,6 +54,10 @@ def closed(**detail: Any) -> dict[str, Any]:
         (
             note("refused", condition="remote-server-timeout", text="no", answer="invalid"),
             "they did not take our proof: no (remote-server-timeout) (invalid)",
+        ),
+        (
+            note("refused", condition="x", text="dialback answered x", answer="x"),
+            "they did not take our proof: dialback answered x",
         ),
         (note("key", "in"), f"dialback key received from {ADDRESS}"),
         (note("verified", verdict="valid"), "their dialback key is valid"),

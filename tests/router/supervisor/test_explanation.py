@@ -1,10 +1,11 @@
 """From rows of many processes to a sentence each way: what is so, since when, on whose side."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from router.supervisor.explanation import Explanation, ago, explanation
+from router.supervisor.explanation import Explanation, Rules, ago, explanation
 
 M, C = "montague.example", "capulet.example"
 NOW = 1_000_000.0
@@ -21,6 +22,7 @@ def stream(**changes: Any) -> dict[str, Any]:
         "bidi": False,
         "sends": None,
         "receives": None,
+        "certificate_valid": True,
         "age_s": 300.0,
         **changes,
     }
@@ -40,8 +42,11 @@ def failed(text: str = "no answer", seconds_ago: float = 12.0) -> dict[str, Any]
     return note("dial_failed", seconds_ago, condition="remote-server-timeout", text=text)
 
 
-def explain(*rows: dict[str, Any], hosted: bool = True) -> Explanation:
-    return explanation(M, C, hosted, rows, [], NOW)
+HERE = Rules(hosts_local=True, hosts_remote=False, refuses=False)
+
+
+def explain(*rows: dict[str, Any], rules: Rules = HERE) -> Explanation:
+    return explanation(M, C, rules, rows, [], NOW)
 
 
 def test_up_on_a_stream_of_ours() -> None:
@@ -89,7 +94,8 @@ def test_in_back_off() -> None:
     answer = explain(failed(), note("backoff", 2.0, seconds=6.0), pair(backlog_stanzas=1))
     assert answer.outgoing.state == "back-off"
     assert answer.outgoing.sentence == (
-        "In back-off: not tried again for 4 s, 1 stanza waiting. No answer (remote-server-timeout)."
+        "In back-off: not tried again for 4 s, 1 stanza waiting."
+        " Reason: no answer (remote-server-timeout)."
     )
     assert explain(failed(), note("backoff", 20.0, seconds=6.0)).outgoing.state == "down"
 
@@ -98,7 +104,7 @@ def test_down_and_why() -> None:
     answer = explain(note("connect", failed="no answer"), failed())
     assert answer.outgoing.state == "down"
     assert answer.outgoing.sentence == (
-        "Down: the last attempt failed 12 s ago. No answer (remote-server-timeout)."
+        "Down: the last attempt failed 12 s ago. Reason: no answer (remote-server-timeout)."
     )
     assert answer.outgoing.side == "between"
 
@@ -174,7 +180,7 @@ def test_a_peer_that_was_not_let_in() -> None:
         note("verified", direction="in", verdict="invalid"),
         note("closed", 9.0, direction="in", condition="", by_peer=True, text="", proved=False),
     )
-    assert answer.outgoing.state == "closed"
+    assert answer.outgoing.state == "never tried"
     assert answer.incoming.state == "down"
     assert "connected and was not let in, 9 s ago" in answer.incoming.sentence
     assert answer.incoming.side == "theirs"
@@ -191,9 +197,57 @@ def test_a_peer_that_is_not_proved_yet() -> None:
 def test_nothing_known_and_nothing_hosted() -> None:
     answer = explain()
     assert (answer.outgoing.state, answer.incoming.state) == ("never tried", "never tried")
-    answer = explain(hosted=False)
+    answer = explain(rules=replace(HERE, hosts_local=False))
     assert answer.outgoing.state == "not hosted"
     assert answer.outgoing.sentence.startswith(f"{M} is not hosted here")
+
+
+def test_two_domains_that_are_both_hosted() -> None:
+    answer = explain(rules=replace(HERE, hosts_remote=True))
+    assert (answer.outgoing.state, answer.incoming.state) == ("inside", "inside")
+    assert "no stanza leaves the router" in answer.outgoing.sentence
+
+
+def test_a_denied_domain() -> None:
+    denied = replace(HERE, refuses=True)
+    answer = explain(rules=denied)
+    assert (answer.outgoing.state, answer.incoming.state) == ("denied", "denied")
+    assert (answer.outgoing.side, "deny" in answer.outgoing.advice) == ("ours", True)
+    answer = explain(BY_US | {"direction": "in"}, rules=denied)
+    assert answer.outgoing.state == "denied"
+    assert "connected and was not let in" in answer.incoming.sentence
+
+
+def test_a_stream_kept_after_a_refusal_is_no_attempt() -> None:
+    kept = stream(state="negotiating inside TLS", age_s=6.0)
+    refused = note("refused", direction="out", stream=3)
+    answer = explain(kept, refused, failed())
+    assert (answer.outgoing.state, answer.outgoing.side) == ("down", "ours")
+    asked_again = note("chosen", 3.0, direction="out", stream=3)
+    assert explain(kept, refused, failed(), asked_again).outgoing.state == "dialling"
+
+
+@pytest.mark.parametrize(
+    ("valid", "words"),
+    [(True, "certificate"), (False, "the address alone"), (None, "the address alone")],
+)
+def test_what_proves_a_peer_that_we_dialled(valid: bool | None, words: str) -> None:
+    row = stream(sends="external", receives="external", certificate_valid=valid)
+    assert f"proved by {words}" in explain(row).incoming.sentence
+
+
+def test_the_end_that_an_operator_wanted() -> None:
+    wanted = note("closed", 5.0, stream=3, by_operator=True)
+    ended = note("closed", 4.0, stream=3, direction="out", condition="", proved=True, by_peer=False)
+    assert "closed by an operator 4 s ago" in explain(wanted, ended).outgoing.sentence
+    other = {**ended, "stream": 4}
+    assert "closed in order by us" in explain(wanted, other).outgoing.sentence
+
+
+def test_what_the_reason_has_already_is_not_repeated() -> None:
+    text = "dialback answered remote-server-timeout"
+    sentence = explain(failed(text)).outgoing.sentence
+    assert sentence.endswith(f"Reason: {text}.")
 
 
 def test_rows_find_their_place() -> None:

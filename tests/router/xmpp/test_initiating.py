@@ -6,7 +6,7 @@ from router.xmpp import names
 from router.xmpp.certificate import NO_CERTIFICATE
 from router.xmpp.errors import MisuseError
 from router.xmpp.events import Event, Ignored, PairAuthorised, PairRefused, StartTls, StreamClosed
-from router.xmpp.initiating import InitiatingStream
+from router.xmpp.initiating import InitiatingStream, Offers
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import PeerRule
 from router.xmpp.states import Phase
@@ -342,3 +342,14 @@ def test_only_the_remote_domain_is_asked_about_its_keys() -> None:
     core = accepted()
     with pytest.raises(MisuseError):
         core.verify(DomainPair("padua.example", MONTAGUE), "ours", "k", NOW)
+
+
+@pytest.mark.clause("TLS-06")
+def test_offers_made_in_plaintext_are_forgotten() -> None:
+    core = stream()
+    core.open()
+    say(core, header(stream_id="x") + features(STARTTLS, EXTERNAL, BIDI_FEATURE, DIALBACK))
+    assert core.offers.errors
+    say(core, f"<proceed xmlns='{names.TLS}'/>")
+    core.tls_established(NO_CERTIFICATE, NOW)
+    assert core.offers == Offers()

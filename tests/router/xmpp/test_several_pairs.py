@@ -12,9 +12,21 @@ from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import PeerRule, Policy
 from router.xmpp.receiving import ReceivingStream
+from router.xmpp.s2s import ServerStream
 from router.xmpp.states import Phase
 from router.xmpp.xmlstream import XmlStream
-from tests.support.pump import CAPULET, MONTAGUE, NOW, PAIR, Proves, ids, policy, pump, say
+from tests.support.pump import (
+    CAPULET,
+    MONTAGUE,
+    NOW,
+    PAIR,
+    Proves,
+    ids,
+    inbound,
+    policy,
+    pump,
+    say,
+)
 
 VERONA, LEAR = "verona.example", "lear.example"
 SECOND_SENDER = DomainPair(VERONA, CAPULET)
@@ -154,6 +166,24 @@ def test_a_target_without_bidi_is_not_added_to_a_bidi_stream() -> None:
     here, _ = joined(ours=ours)
     assert here.is_bidi
     assert not here.may_ask_for(SECOND_TARGET)
+
+
+@pytest.mark.parametrize("opened_by_us", [True, False])
+def test_a_further_domain_without_bidi_proves_one_direction_alone(opened_by_us: bool) -> None:
+    """Whichever of our domains it is to, and whoever opened the stream."""
+    rule = {LEAR: PeerRule(bidi=False)}
+    ours = replace(policy(MONTAGUE, VERONA), rule=lambda domain: rule.get(domain, PeerRule()))
+    if opened_by_us:
+        here: ServerStream
+        here, _ = joined(ours=ours, we_see=Proves(CAPULET, LEAR))
+    else:
+        here = inbound(ours, Proves(CAPULET, LEAR), bidi=True)
+        say(here, f"<db:result from='{CAPULET}' to='{MONTAGUE}'>key</db:result>")
+        assert here.may_send(PAIR)
+    say(here, f"<db:result from='{LEAR}' to='{MONTAGUE}'>key</db:result>")
+    assert SECOND_TARGET.inverse() in here.grants.receive
+    assert not here.may_send(SECOND_TARGET)
+    assert not here.may_ask_for(DomainPair(VERONA, LEAR))
 
 
 @pytest.mark.clause("DBK-21")

@@ -1,6 +1,7 @@
 """Keys that are verified on streams we open: asked once, always answered, and with what."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from router.acceptor.dialling import dialer as module
 from router.wire.frames import Verified
 from router.xmpp.events import PairAuthorised
+from router.xmpp.pair import DomainPair
 from tests.support.dialling import (
     CLOSED_PORT,
     PAIR,
@@ -29,6 +31,8 @@ from tests.support.scripted_peer import (
     END,
     Peer,
 )
+
+LEAR = "lear.example"
 
 # --- keys ---
 
@@ -174,6 +178,48 @@ async def test_a_key_asked_on_a_stream_that_dies_is_answered(caller: Caller, cap
     await wire.until("</db:verify>")
     await wire.close()
     assert await caller.verdict() == "remote-server-timeout"
+
+
+@pytest.mark.clause("DBK-09")
+async def test_a_stream_that_dies_leaves_its_keys_to_dials_for_their_domains_alone(
+    caller: Caller, capulet: Peer
+) -> None:
+    caller.targets(capulet.port)
+    caller.dialer.dial(PAIR)
+    wire = await admit(capulet)
+    await caller.authorised()
+    caller.dialer.verify(ask())
+    caller.targets(capulet.port, domain=LEAR)
+    caller.dialer.dial(DomainPair(MONTAGUE, LEAR))
+    await wire.until(f'to="{LEAR}"')
+    await wire.until("</db:result>")
+    await wire.close()
+    assert await caller.verdict() == "remote-server-timeout"
+    wire = await greet(capulet)  # the pair that shared the stream gets one of its own
+    assert f'to="{LEAR}"' in await wire.until("</db:result>")
+
+
+async def test_another_key_for_a_stream_id_does_not_get_the_first_one_s_verdict(
+    caller: Caller, capulet: Peer
+) -> None:
+    """The ids of streams that we open are their peers' choice, so two streams may have one."""
+    caller.targets(capulet.port)
+    caller.dialer.verify(ask(1))
+    caller.dialer.verify(replace(ask(2), key="another"))
+    wire = await greet(capulet)
+    await wire.until("</db:verify>")
+    await wire.send(verified("valid"))
+    assert (await caller.verdict(1), await caller.verdict(2)) == ("valid", "remote-server-timeout")
+
+
+@pytest.mark.clause("BIDI-21")
+async def test_stanzas_take_the_connection_that_a_key_opens(caller: Caller, capulet: Peer) -> None:
+    caller.targets(capulet.port)
+    caller.dialer.verify(ask())
+    caller.dialer.dial(PAIR)
+    await admit(capulet)
+    await caller.authorised()
+    assert len(caller.connections) == 1
 
 
 # --- streams opened for keys alone ---

@@ -1,10 +1,14 @@
 """A dial that does not go as hoped: other ways, back-off, and streams that are open already."""
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 
-from router.acceptor.dialling.attempts import Approach
+from router.acceptor.dialling.attempts import AUTHORISED, Approach, Outcome
 from router.acceptor.dialling.backoff import FREE
 from router.acceptor.dialling.dns import Target
+from router.acceptor.dialling.lines import Dial as Dialled
 from router.config import Config, Dial
 from router.config import Peer as PeerConfig
 from router.peer_memory import Fact
@@ -20,9 +24,16 @@ from tests.support.dialling import (
     greet,
     result,
     stream_error,
+    verified,
 )
 from tests.support.nodes import CAPULET, MONTAGUE, VERONA
-from tests.support.scripted_peer import BIDI_FEATURE, DIALBACK_FEATURE, EXTERNAL_FEATURE, Peer
+from tests.support.scripted_peer import (
+    BIDI_FEATURE,
+    DIALBACK_FEATURE,
+    END,
+    EXTERNAL_FEATURE,
+    Peer,
+)
 
 SECOND = DomainPair(VERONA, CAPULET)
 LEAR = "lear.example"
@@ -242,6 +253,30 @@ async def test_a_peer_that_closes_over_it_is_not_asked_again(caller: Caller, cap
     assert caller.memory.recall(CAPULET, Fact.MULTIPLEX) == "refused"
 
 
+async def test_a_dial_waits_for_others_only_so_long_however_many_they_are(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Domains that somebody put at the same place must not keep it up one after another."""
+    now_s = [0.0]
+
+    async def wait(waited: list["asyncio.Future[Outcome]"], **limit: float) -> None:
+        now_s[0] += min(limit["timeout"], 9.0)
+        if limit["timeout"] >= 9.0:
+            waited[0].set_result(AUTHORISED)
+
+    loop = asyncio.get_running_loop()
+    dials = [
+        Dialled(DomainPair(MONTAGUE, domain), loop.create_future(), frozenset({(HOST, 5269)}))
+        for domain in ("one.example", "two.example", "three.example", CAPULET)
+    ]
+    dialer = caller.dialer
+    monkeypatch.setattr(dialer, "_dials", {dial.pair: dial for dial in dials})
+    monkeypatch.setattr(dialer, "_loop", SimpleNamespace(time=lambda: now_s[0]))
+    monkeypatch.setattr(asyncio, "wait", wait)
+    await dialer._let_others_first(dials[-1])
+    assert now_s == [pytest.approx(10.0)]
+
+
 async def test_no_key_is_asked_about_on_a_stream_to_another_domain(
     caller: Caller, capulet: Peer, second: Peer
 ) -> None:
@@ -277,3 +312,28 @@ async def test_a_target_that_may_not_be_dialled(caller: Caller) -> None:
     caller.resolver.targets_of[CAPULET] = (Target(HOST, 5269, "starttls"),)
     caller.resolver.addresses_of[HOST] = (HOST,)
     assert "no address that may be dialled" in (await fail(caller)).text
+
+
+@pytest.mark.clause("DBK-21")
+async def test_a_stream_on_which_nothing_was_proved_is_closed_in_order(
+    caller: Caller, capulet: Peer
+) -> None:
+    caller.targets(capulet.port)
+    caller.dialer.dial(PAIR)
+    wire = await greet(capulet)
+    await wire.until("</db:result>")
+    await wire.send(result("error"))
+    await wire.until(END)
+
+
+async def test_a_key_still_asked_about_keeps_it_open(caller: Caller, capulet: Peer) -> None:
+    caller.targets(capulet.port)
+    caller.dialer.dial(PAIR)
+    wire = await greet(capulet)
+    await wire.until("</db:result>")
+    caller.dialer.verify(ask())
+    await wire.until("<db:verify")
+    await wire.send(result("error"))
+    await caller.failed()
+    await wire.send(verified("valid"))
+    assert await caller.verdict() == "valid"

@@ -9,6 +9,7 @@ from router.acceptor.dialling.findings import Findings
 from router.config import Config, Peer
 from router.peer_memory import Fact, PeerMemory
 from router.xmpp.errors import StanzaError
+from router.xmpp.events import StreamClosed
 from router.xmpp.initiating import InitiatingStream, Offers
 from router.xmpp.pair import DomainPair
 from tests.support.pump import CAPULET, MONTAGUE, NOW, PAIR, ids, inbound, policy
@@ -16,6 +17,7 @@ from tests.support.pump import CAPULET, MONTAGUE, NOW, PAIR, ids, inbound, polic
 PLAIN = Approach(bidi=False, external=False)
 REFUSED = StanzaError.of("remote-server-timeout")
 OTHER = DomainPair(MONTAGUE, "lear.example")
+CLOSED = StreamClosed(None, True)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_the_operator_may_know_better() -> None:
         (AUTHORISED, None, "works", None),
         (Outcome(REFUSED, answer="item-not-found"), None, None, "refused"),
         (Outcome(REFUSED, answer="resource-constraint"), None, None, None),
-        (Outcome(REFUSED), "the end", "refused", "refused"),
+        (Outcome(REFUSED), CLOSED, "refused", "refused"),
     ],
 )
 def test_a_further_pair_on_a_stream_of_ours(
@@ -95,7 +97,7 @@ def test_a_further_pair_on_a_stream_of_ours(
         (AUTHORISED, None, "survives"),
         (Outcome(REFUSED, answer="forbidden"), None, "survives"),
         (Outcome(REFUSED), None, "ignores"),
-        (Outcome(REFUSED), "the end", "kills"),
+        (Outcome(REFUSED), CLOSED, "kills"),
     ],
 )
 def test_a_pair_of_ours_on_a_stream_of_theirs(
@@ -103,3 +105,12 @@ def test_a_pair_of_ours_on_a_stream_of_theirs(
 ) -> None:
     Findings(memory).asked(connection(inbound(), end), PAIR, outcome)  # type: ignore[arg-type]
     assert known(memory) == {Fact.REVERSE_DIALBACK: value}
+
+
+@pytest.mark.parametrize("core", [ours(), inbound()])
+def test_a_stream_that_we_closed_meanwhile_is_not_held_against_the_peer(
+    memory: PeerMemory, core: object
+) -> None:
+    end = StreamClosed(None, False)
+    Findings(memory).asked(connection(core, end), OTHER, Outcome(REFUSED))  # type: ignore[arg-type]
+    assert known(memory) == known(memory, OTHER.target) == {}

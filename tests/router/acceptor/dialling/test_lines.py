@@ -9,9 +9,11 @@ from router.acceptor.dialling.attempts import AUTHORISED, Approach
 from router.acceptor.dialling.lines import Dial, Line
 from router.wire.frames import VerifyKey
 from router.xmpp import names
+from router.xmpp.certificate import NO_CERTIFICATE
 from router.xmpp.pair import DomainPair
 from router.xmpp.states import Phase
-from tests.support.pump import CAPULET, MONTAGUE, NOW, PAIR, authenticated, outbound, say
+from router.xmpp.writer import BIDI_FEATURE
+from tests.support.pump import CAPULET, MONTAGUE, NOW, PAIR, Proves, authenticated, outbound, say
 
 ERRORS = f"<dialback xmlns='{names.DIALBACK_FEATURE}'><errors/></dialback>"
 
@@ -61,9 +63,19 @@ def test_not_a_stream_that_is_ending() -> None:
 
 @pytest.mark.clause("DBK-27")
 def test_a_further_target_of_the_stream_is_the_same_server() -> None:
-    core = outbound(None, *(), stream_id="theirs", has_certificate=False)
+    core = outbound(None, NO_CERTIFICATE, ERRORS, stream_id="theirs", has_certificate=False)
     road = line(core)
     say(core, f"<db:result from='{CAPULET}' to='{MONTAGUE}' type='valid'/>")
+    core.ask_for(DomainPair(MONTAGUE, "lear.example"), NOW)
     assert not road.answers_for(key("lear.example"))
-    core.grants.send[DomainPair(MONTAGUE, "lear.example")] = "dialback"
+    say(core, f"<db:result from='lear.example' to='{MONTAGUE}' type='valid'/>")
     assert road.answers_for(key("lear.example"))
+
+
+@pytest.mark.clause("BIDI-18")
+def test_a_domain_that_the_peer_proved_itself_does_not_make_it_the_authority() -> None:
+    core = outbound(None, Proves("lear.example"), ERRORS, BIDI_FEATURE, has_certificate=False)
+    say(core, f"<db:result from='{CAPULET}' to='{MONTAGUE}' type='valid'/>")
+    say(core, f"<db:result from='lear.example' to='{MONTAGUE}'>key</db:result>")
+    assert core.may_send(DomainPair(MONTAGUE, "lear.example"))
+    assert not line(core).answers_for(key("lear.example"))

@@ -10,10 +10,12 @@ from router.peer_memory import Fact, PeerMemory
 from router.xmpp import names
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
+from router.xmpp.writer import BIDI_FEATURE
 from tests.support.dialling import Shown
 from tests.support.pump import (
     CAPULET,
     MONTAGUE,
+    NOW,
     Proves,
     authenticated,
     features,
@@ -79,6 +81,16 @@ def test_a_further_target_only_on_the_same_server() -> None:
     assert office.found(TARGET, AWAY) is None
     assert office.found(TARGET) is None
     assert Office(by_dialback(sees=Proves(CAPULET, LEAR))).found(TARGET, AWAY) == 1
+
+
+@pytest.mark.clause("DBK-27", "BIDI-20")
+def test_what_a_peer_proved_on_our_stream_does_not_make_it_the_server_of_that_domain() -> None:
+    core = by_dialback(ERRORS, BIDI_FEATURE)
+    say(core, f"<db:result from='{LEAR}' to='{MONTAGUE}'>key</db:result>")
+    core.answer_key(TARGET.inverse(), core.stream_id, "valid", NOW)
+    assert core.may_send(TARGET)
+    assert Office(core).found(DomainPair(VERONA, LEAR), AWAY) is None
+    assert Office(core).found(DomainPair(VERONA, LEAR), HOME) == 1
 
 
 @pytest.mark.clause("DBK-27")
