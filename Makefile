@@ -13,13 +13,16 @@ FUZZ_CASES ?= 1000000
 FUZZ_SECONDS ?= 600
 FUZZ_SEED ?=
 
-.PHONY: demo test interop check fuzz lock clean
+.PHONY: demo test thorough interop check fuzz lock clean
 
 demo: $(STAMP)
 	$(BIN)/causeway demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not interop"
+	$(BIN)/python -m pytest -n 2 -m "not interop and not thorough"
+
+thorough: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "thorough and not interop"
 
 interop: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m interop

@@ -14,6 +14,8 @@ from bench.commands import app
 from bench.remote import STANZA_BYTES, chat
 from bench.steady import Arrivals, numbered, quantile_ms
 
+pytestmark = pytest.mark.thorough
+
 CHAT = chat("capulet.lit", "montague.lit")
 
 

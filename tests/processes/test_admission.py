@@ -24,6 +24,8 @@ from tests.support.scripted_peer import (
     scripted,
 )
 
+pytestmark = pytest.mark.thorough
+
 ROMEO, JULIET = f"romeo@{MONTAGUE}", f"juliet@{CAPULET}"
 ADDRESS, LISTED = "169.254.169.254", "127.0.0.3"
 VIOLATION = "<stream:error><policy-violation "

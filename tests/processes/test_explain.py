@@ -29,6 +29,8 @@ from tests.support.scripted_peer import (
     stream_id,
 )
 
+pytestmark = pytest.mark.thorough
+
 ROMEO = f"romeo@{MONTAGUE}"
 NO_RESOLVER = {"dns": {"resolvers": [f"{HOST}:9"], "timeout_s": 0.2}}
 

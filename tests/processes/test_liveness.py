@@ -12,6 +12,8 @@ from tests.support.component import attached, settled
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET, VERONA, at_rest
 from tests.support.scripted_peer import Peer, message, scripted
 
+pytestmark = pytest.mark.thorough
+
 ROMEO, JULIET, BENVOLIO = f"romeo@{MONTAGUE}", f"juliet@{CAPULET}", f"benvolio@{VERONA}"
 FLOOD = 12_000
 

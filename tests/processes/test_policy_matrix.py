@@ -37,6 +37,8 @@ from tests.support.scripted_peer import (
     scripted,
 )
 
+pytestmark = pytest.mark.thorough
+
 GARBAGE = "not a handshake " * 20
 
 

@@ -16,6 +16,8 @@ from tests.conftest import StartNode
 from tests.support.component import Component, attached, faults
 from tests.support.nodes import SECRET, at_rest
 
+pytestmark = pytest.mark.thorough
+
 OURS = ("montague.example", "chat.montague.example", "pubsub.montague.example")
 THEIRS = ("capulet.example", "chat.capulet.example", "pubsub.capulet.example")
 BURST = 300

@@ -22,6 +22,8 @@ from tests.support.scripted_peer import (
     message,
 )
 
+pytestmark = pytest.mark.thorough
+
 ROMEO = f"romeo@{MONTAGUE}"
 VIOLATION = "<stream:error><policy-violation "
 

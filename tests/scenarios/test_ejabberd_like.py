@@ -16,7 +16,7 @@ from tests.scenarios.stage import BENVOLIO, BY_DIALBACK, ROMEO, Stage, staged
 from tests.support.nodes import MONTAGUE
 from tests.support.scripted_peer import message
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.thorough]
 
 EJABBERD = PROFILES["ejabberd-26.07"]
 IDLE_S = 1.0

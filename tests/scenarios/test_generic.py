@@ -14,7 +14,7 @@ from tests.support.component import settled
 from tests.support.nodes import MONTAGUE
 from tests.support.scripted_peer import message
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.thorough]
 
 BURST = 500  # fewer than the queue of a pair takes
 

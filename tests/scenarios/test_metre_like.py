@@ -12,7 +12,7 @@ from tests.support.nodes import MONTAGUE
 from tests.support.pump import BIDI, CAPULET, NOW, header, policy, say
 from tests.support.scripted_peer import message
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.thorough]
 
 METRE = PROFILES["metre"]
 

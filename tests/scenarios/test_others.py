@@ -11,7 +11,7 @@ from tests.scenarios.stage import BENVOLIO, BY_DIALBACK, ROMEO, Stage
 from tests.support.nodes import MONTAGUE, VERONA
 from tests.support.scripted_peer import HOST, message
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.thorough]
 
 WITHOUT_BIDI = ("openfire", "mongooseim", "jabberd2")
 UNKNOWN = "unknown.montague.example"

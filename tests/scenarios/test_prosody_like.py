@@ -9,7 +9,7 @@ from tests.scenarios.stage import BENVOLIO, BY_DIALBACK, ROMEO, Stage, ids
 from tests.support.nodes import MONTAGUE, VERONA
 from tests.support.scripted_peer import message
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.thorough]
 
 PROSODY = PROFILES["prosody-0.12"]
 WITH_ERRORS = replace(PROSODY, offers_dialback_errors=True)
