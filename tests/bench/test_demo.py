@@ -74,6 +74,7 @@ def test_with_prosody_every_stanza_arrives_and_bidi_saves_a_connection() -> None
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 @pytest.mark.timeout(150)
 def test_without_prosody_a_second_causeway_plays_and_says_so() -> None:
     with tempfile.TemporaryDirectory(prefix="d-") as directory:
@@ -87,6 +88,7 @@ def test_without_prosody_a_second_causeway_plays_and_says_so() -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_demo_cut_short_leaves_nothing_behind(number: signal.Signals) -> None:
     with tempfile.TemporaryDirectory(prefix="d-") as directory:

@@ -45,6 +45,7 @@ async def test_a_run_that_was_cut_short_is_an_error() -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["out", "echo", "in-8"])
 async def test_a_small_node_carries_each_mode(mode: str) -> None:
     said: list[str] = []
