@@ -31,10 +31,10 @@ class Expiries:
         self._timer: asyncio.TimerHandle | None = None
 
     def proved(self, connection: Connection, domain: str) -> None:
-        """The peer's certificate has proved this domain on the stream."""
-        not_after = connection.core.evidence.proves(domain).not_after
-        if not_after is not None:
-            self._ends[connection, domain] = end = not_after + _MARGIN_S
+        """The peer's certificate may have proved this domain on the stream; else nothing ends."""
+        verdict = connection.core.evidence.proves(domain)
+        if verdict.valid and verdict.not_after is not None:
+            self._ends[connection, domain] = end = verdict.not_after + _MARGIN_S
             self._arm(end)
 
     def gone(self, connection: Connection) -> None:

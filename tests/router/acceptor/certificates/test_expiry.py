@@ -13,14 +13,18 @@ from tests.support.pump import CAPULET, MONTAGUE, authenticated, policy
 
 
 class Expiring:
-    """Evidence whose certificate ends at `not_after`, seconds since the epoch."""
+    """Evidence whose certificate ends at `not_after`, since the epoch; good when first asked."""
 
-    def __init__(self, not_after: float | None, *, is_renewed: bool = False) -> None:
+    def __init__(
+        self, not_after: float | None, *, is_renewed: bool = False, was_good: bool = True
+    ) -> None:
         self.not_after = not_after
         self.is_renewed = is_renewed
+        self.was_good = was_good
 
     def proves(self, domain: str) -> Verdict:
-        is_good = self.is_renewed or (self.not_after or 0) >= time.time()
+        is_good = self.was_good or self.is_renewed or (self.not_after or 0) >= time.time()
+        self.was_good = False
         return Verdict(is_good, covers=True, reason="", not_after=self.not_after)
 
 
@@ -90,4 +94,16 @@ async def test_a_clock_that_is_set_is_noticed_within_the_hour() -> None:
     connection, _, _ = stream(time.time() + 90 * 86_400)
     expiries.proved(connection, CAPULET)
     assert delays == [3600.0]
+    expiries.close()
+
+
+async def test_a_certificate_that_proves_nothing_takes_nothing_along() -> None:
+    """A peer that DNS alone proves may show one that has expired long ago."""
+    expiries = Expiries(asyncio.get_running_loop())
+    worthless, _, _ = stream(time.time() - 1000, was_good=False)
+    ending, _, hub = stream(time.time() - 0.9)
+    for each in (worthless, ending):
+        expiries.proved(each, CAPULET)
+    await hub.until(lambda: ending.end is not None)
+    assert worthless.end is None
     expiries.close()
