@@ -45,7 +45,12 @@ LIFETIMES_S: Final[dict[Fact, dict[str, float]]] = {
     Fact.BIDI: {"works": 7 * _DAY_S, "kills": _DAY_S},
     Fact.ERRORS: {"yes": _DAY_S, "no": _DAY_S},
     Fact.REVERSE_DIALBACK: {"survives": 7 * _DAY_S, "kills": 7 * _DAY_S, "ignores": 7 * _DAY_S},
-    Fact.MULTIPLEX: {"works": 7 * _DAY_S, "refused": _DAY_S, "misroutes": 7 * _DAY_S},
+    Fact.MULTIPLEX: {
+        "works": 7 * _DAY_S,
+        "untried": _DAY_S,
+        "refused": _DAY_S,
+        "misroutes": 7 * _DAY_S,
+    },
     Fact.PROOF: {"external": 30 * _DAY_S, "dialback": 30 * _DAY_S},
 }
 """For each fact its values, and how long each is believed, in seconds. A value that costs us a

@@ -34,6 +34,15 @@ class Offers:
     bidi: bool = False
     dialback: bool = False
     errors: bool = False
+    limits: bool = False
+
+    def promise_sharing(self) -> bool:
+        """Whether a peer that offers this can be expected to bear several pairs on one stream.
+
+        Dialback errors alone say too little. COMPAT ejabberd 23.01: it offers them, but several
+        keys on a stream make it stand still for 5 s and refuse them.
+        """
+        return self.errors and self.bidi and self.limits
 
 
 class InitiatingStream(ServerStream):
@@ -291,6 +300,7 @@ def _offers(features: etree.Element | None, before: Offers) -> Offers:
         external=before.external or _has_external(features),
         bidi=before.bidi or any(features.find(tag) is not None for tag in bidi.FEATURE_TAGS),
         dialback=before.dialback or known is not None,
+        limits=before.limits or limits.are_announced(features),
         errors=before.errors or (known is not None and known.find("{*}errors") is not None),
     )
 

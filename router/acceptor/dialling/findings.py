@@ -31,6 +31,11 @@ class Findings:
             return
         learn, domain = self._memory.learn, core.remote
         learn(domain, Fact.ERRORS, "yes" if core.offers.errors else "no")
+        if (
+            not core.offers.promise_sharing()
+            and self._memory.recall(domain, Fact.MULTIPLEX) is None
+        ):
+            learn(domain, Fact.MULTIPLEX, "untried")
         if core.external == "accepted":
             learn(domain, Fact.EXTERNAL, "accepted")
         elif core.external == "refused" or (first.external and not approach.external):

@@ -66,12 +66,17 @@ class Sharing:
         return (
             isinstance(core, InitiatingStream)
             and core.may_ask_for(pair)
+            and self._is_promised(core)
             and len(core.grants.send) < PAIRS_PER_STREAM
             and not any(self._takes_it_badly(domain) for domain in (core.remote, pair.target))
         )
 
+    def _is_promised(self, core: InitiatingStream) -> bool:
+        known = self._memory.recall(core.remote, Fact.MULTIPLEX)
+        return known == "works" or (known is None and core.offers.promise_sharing())
+
     def _takes_it_badly(self, domain: str) -> bool:
-        return self._memory.recall(domain, Fact.MULTIPLEX) in ("refused", "misroutes")
+        return self._memory.recall(domain, Fact.MULTIPLEX) in ("untried", "refused", "misroutes")
 
     def _asks_no_less(self, connection: Connection, pair: DomainPair) -> bool:
         """Whether our proof would be as good there as on a connection of the pair's own."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from router.acceptor.dialling import dialer as module
+from router.peer_memory import Fact
 from router.wire.frames import Verified
 from router.xmpp.events import PairAuthorised
 from router.xmpp.pair import DomainPair
@@ -184,6 +185,7 @@ async def test_a_key_asked_on_a_stream_that_dies_is_answered(caller: Caller, cap
 async def test_a_stream_that_dies_leaves_its_keys_to_dials_for_their_domains_alone(
     caller: Caller, capulet: Peer
 ) -> None:
+    caller.memory.learn(CAPULET, Fact.MULTIPLEX, "works")
     caller.targets(capulet.port)
     caller.dialer.dial(PAIR)
     wire = await admit(capulet)

@@ -185,6 +185,7 @@ async def test_a_key_for_a_domain_that_is_left_alone(caller: Caller) -> None:
 
 async def shared(caller: Caller, capulet: Peer, pair: DomainPair) -> None:
     """Our first pair stands; then the other one is dialled."""
+    caller.memory.learn(CAPULET, Fact.MULTIPLEX, "works")
     caller.targets(capulet.port)
     caller.dialer.dial(PAIR)
     wire = await admit(capulet)
@@ -216,6 +217,7 @@ async def test_a_further_pair_takes_the_open_stream(
 async def test_a_target_elsewhere_gets_a_connection_of_its_own(
     caller: Caller, capulet: Peer, second: Peer
 ) -> None:
+    caller.memory.learn(CAPULET, Fact.MULTIPLEX, "works")
     caller.targets(capulet.port)
     caller.dialer.dial(PAIR)
     await admit(capulet)
@@ -228,6 +230,7 @@ async def test_a_target_elsewhere_gets_a_connection_of_its_own(
 
 @pytest.mark.scenario(27)
 async def test_refused_there_then_a_connection_of_its_own(caller: Caller, capulet: Peer) -> None:
+    caller.memory.learn(CAPULET, Fact.MULTIPLEX, "works")
     caller.targets(capulet.port)
     caller.dialer.dial(PAIR)
     wire = await admit(capulet)
@@ -242,6 +245,7 @@ async def test_refused_there_then_a_connection_of_its_own(caller: Caller, capule
 
 @pytest.mark.scenario(5)
 async def test_a_peer_that_closes_over_it_is_not_asked_again(caller: Caller, capulet: Peer) -> None:
+    caller.memory.learn(CAPULET, Fact.MULTIPLEX, "works")
     caller.targets(capulet.port)
     caller.dialer.dial(PAIR)
     wire = await admit(capulet)

@@ -42,7 +42,8 @@ def known(memory: PeerMemory, domain: str = CAPULET) -> dict[Fact, str]:
 
 
 def test_a_peer_that_takes_everything(memory: PeerMemory) -> None:
-    core = ours(offers=Offers(errors=True), external="accepted", is_bidi=True)
+    offers = Offers(errors=True, bidi=True, limits=True)
+    core = ours(offers=offers, external="accepted", is_bidi=True)
     Findings(memory).opened(connection(core), Approach(), Approach())  # type: ignore[arg-type]
     assert known(memory) == {
         Fact.ERRORS: "yes",
@@ -56,14 +57,19 @@ def test_a_peer_that_takes_everything(memory: PeerMemory) -> None:
 def test_a_peer_that_took_us_only_without_is_believed_to_die_of_it(memory: PeerMemory) -> None:
     core = ours(offers=Offers())
     Findings(memory).opened(connection(core), Approach(), PLAIN)  # type: ignore[arg-type]
-    assert known(memory) == {Fact.ERRORS: "no", Fact.EXTERNAL: "refused", Fact.BIDI: "kills"}
+    assert known(memory) == {
+        Fact.ERRORS: "no",
+        Fact.EXTERNAL: "refused",
+        Fact.BIDI: "kills",
+        Fact.MULTIPLEX: "untried",
+    }
     assert Findings(memory).approach(CAPULET) == PLAIN
 
 
 def test_what_was_known_before_is_not_learned_anew(memory: PeerMemory) -> None:
     """Else a belief would never expire."""
     Findings(memory).opened(connection(ours()), PLAIN, PLAIN)  # type: ignore[arg-type]
-    assert known(memory) == {Fact.ERRORS: "no"}
+    assert known(memory) == {Fact.ERRORS: "no", Fact.MULTIPLEX: "untried"}
 
 
 def test_the_operator_may_know_better() -> None:

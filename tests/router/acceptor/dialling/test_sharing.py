@@ -10,7 +10,6 @@ from router.peer_memory import Fact, PeerMemory
 from router.xmpp import names
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
-from router.xmpp.writer import BIDI_FEATURE
 from tests.support.dialling import Shown
 from tests.support.pump import (
     CAPULET,
@@ -31,20 +30,25 @@ TARGET = DomainPair(MONTAGUE, LEAR)
 HOME: Place = ("192.0.2.1", 5269)
 AWAY: Place = ("192.0.2.9", 5269)
 ERRORS = f"<dialback xmlns='{names.DIALBACK_FEATURE}'><errors/></dialback>"
+FULL = (
+    ERRORS,
+    f"<bidi xmlns='{names.BIDI_FEATURE}'/>",
+    f"<limits xmlns='{names.LIMITS}'><max-bytes>262144</max-bytes></limits>",
+)
 EXTERNAL = f"<mechanisms xmlns='{names.SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
 US = policy(MONTAGUE, VERONA)
 
 
 def by_dialback(*offered: str, sees: Proves | None = None) -> InitiatingStream:
     """A stream of ours on which dialback proved our first pair."""
-    core = outbound(US, sees or Proves(), *(offered or (ERRORS,)), has_certificate=False)
+    core = outbound(US, sees or Proves(), *(offered or FULL), has_certificate=False)
     core.bytes_to_send()
     say(core, f"<db:result from='{CAPULET}' to='{MONTAGUE}' type='valid'/>")
     return core
 
 
 def by_external() -> InitiatingStream:
-    core = outbound(US, Proves(), EXTERNAL, ERRORS)
+    core = outbound(US, Proves(), EXTERNAL, *FULL)
     say(core, f"<success xmlns='{names.SASL}'/>")
     say(core, header(CAPULET, MONTAGUE, stream_id="x") + features(ERRORS))
     return core
@@ -85,7 +89,7 @@ def test_a_further_target_only_on_the_same_server() -> None:
 
 @pytest.mark.clause("DBK-27", "BIDI-20")
 def test_what_a_peer_proved_on_our_stream_does_not_make_it_the_server_of_that_domain() -> None:
-    core = by_dialback(ERRORS, BIDI_FEATURE)
+    core = by_dialback(*FULL)
     say(core, f"<db:result from='{LEAR}' to='{MONTAGUE}'>key</db:result>")
     core.answer_key(TARGET.inverse(), core.stream_id, "valid", NOW)
     assert core.may_send(TARGET)
@@ -102,8 +106,17 @@ def test_nothing_toward_a_peer_without_dialback_errors() -> None:
     assert office.found(TARGET, HOME) is None
 
 
+def test_dialback_errors_alone_promise_too_little() -> None:
+    """COMPAT ejabberd 23.01."""
+    for offered in ((ERRORS,), FULL[:2], (FULL[0], FULL[2])):
+        office = Office(by_dialback(*offered))
+        assert office.found(SENDER, HOME) is None
+        office.memory.learn(CAPULET, Fact.MULTIPLEX, "works")
+        assert office.found(SENDER, HOME) == 1
+
+
 def test_streams_that_are_over_or_not_proved_carry_nothing() -> None:
-    office = Office(by_dialback(), outbound(US, Proves(), ERRORS, has_certificate=False))
+    office = Office(by_dialback(), outbound(US, Proves(), *FULL, has_certificate=False))
     office.connections[0].end = "closed"
     assert office.found(SENDER, HOME) is None
 
@@ -115,7 +128,7 @@ def test_pairs_gather_on_the_lowest_number() -> None:
 
 
 @pytest.mark.scenario(4, 5)
-@pytest.mark.parametrize("value", ["refused", "misroutes"])
+@pytest.mark.parametrize("value", ["untried", "refused", "misroutes"])
 @pytest.mark.parametrize("domain", [CAPULET, LEAR])
 def test_a_peer_that_takes_it_badly_is_left_alone(domain: str, value: str) -> None:
     office = Office(by_dialback())
