@@ -9,6 +9,8 @@ from tests.conftest import StartNode
 from tests.support.component import Component, attached, settled
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET, VERONA, at_rest
 from tests.support.scripted_peer import (
+
+pytestmark = pytest.mark.thorough
     EXTERNAL_FEATURE,
     Peer,
     Wire,

@@ -16,6 +16,8 @@ from tests.conftest import StartNode
 from tests.support.component import Component, attached, faults
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET, at_rest
 
+pytestmark = pytest.mark.thorough
+
 BURST = 1000
 
 

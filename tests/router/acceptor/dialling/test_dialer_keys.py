@@ -185,7 +185,7 @@ async def test_a_key_asked_on_a_stream_that_dies_is_answered(caller: Caller, cap
 async def test_a_stream_that_dies_leaves_its_keys_to_dials_for_their_domains_alone(
     caller: Caller, capulet: Peer
 ) -> None:
-    caller.memory.learn(CAPULET, Fact.MULTIPLEX, "works")
+    caller.memory.learn(PAIR.target, Fact.MULTIPLEX, "works")
     caller.targets(capulet.port)
     caller.dialer.dial(PAIR)
     wire = await admit(capulet)
