@@ -9,13 +9,13 @@ from tests.conftest import StartNode
 from tests.support.component import Component, attached, settled
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET, VERONA, at_rest
 from tests.support.scripted_peer import (
-
-pytestmark = pytest.mark.thorough
     EXTERNAL_FEATURE,
     Peer,
     Wire,
     message,
 )
+
+pytestmark = pytest.mark.thorough
 
 ROMEO, JULIET, BENVOLIO = f"romeo@{MONTAGUE}", f"juliet@{CAPULET}", f"benvolio@{VERONA}"
 RESET = "<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
