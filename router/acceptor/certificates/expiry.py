@@ -26,7 +26,7 @@ class Expiries:
     ) -> None:
         self._loop = loop
         self._clock = clock
-        self._ends: dict[tuple[Connection, str], float] = {}
+        self._ends: dict[Connection, dict[str, float]] = {}
         self._next = float("inf")
         self._timer: asyncio.TimerHandle | None = None
 
@@ -34,13 +34,13 @@ class Expiries:
         """The peer's certificate may have proved this domain on the stream; else nothing ends."""
         verdict = connection.core.evidence.proves(domain)
         if verdict.valid and verdict.not_after is not None:
-            self._ends[connection, domain] = end = verdict.not_after + _MARGIN_S
+            end = verdict.not_after + _MARGIN_S
+            self._ends.setdefault(connection, {})[domain] = end
             self._arm(end)
 
     def gone(self, connection: Connection) -> None:
         """The stream is closed."""
-        for key in [key for key in self._ends if key[0] is connection]:
-            del self._ends[key]
+        self._ends.pop(connection, None)
 
     def close(self) -> None:
         """Look no more."""
@@ -59,15 +59,18 @@ class Expiries:
     def _look(self) -> None:
         self._timer = None
         now = self._clock()
-        for (connection, domain), end in list(self._ends.items()):
-            if end > now:
-                continue
-            if connection.core.evidence.proves(domain).valid:
-                self._ends[connection, domain] = now + _AGAIN_S
-                continue
-            self._ends.pop((connection, domain), None)
-            if connection.end is None:
-                text = f"the certificate that proved {domain} has expired"
-                connection.act(connection.core.fail("reset", text))
+        for connection, ends in list(self._ends.items()):
+            for domain in [domain for domain, end in ends.items() if end <= now]:
+                if connection.core.evidence.proves(domain).valid:
+                    ends[domain] = now + _AGAIN_S
+                else:
+                    self._ended(connection, domain)
+                    break
         if self._ends:
-            self._arm(min(self._ends.values()))
+            self._arm(min(end for ends in self._ends.values() for end in ends.values()))
+
+    def _ended(self, connection: Connection, domain: str) -> None:
+        self._ends.pop(connection, None)
+        if connection.end is None:
+            text = f"the certificate that proved {domain} has expired"
+            connection.act(connection.core.fail("reset", text))
