@@ -37,7 +37,7 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz.campaign --cases $(FUZZ_CASES) --seconds $(FUZZ_SECONDS) \
 		$(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
-$(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml
+$(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml router/xmpp/reader/scan.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=... names one")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --require-hashes -r requirements/build.txt -r requirements/dev.txt
@@ -52,5 +52,5 @@ lock:
 	$(LOCK) pyproject.toml --extra fuzz --constraint requirements/run.txt -o requirements/fuzz.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info router/xmpp/reader/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find router workers bench tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from router.xmpp.reader import Element, End, Fault, Faulty, Limits, Reader, Run, Token
+from router.xmpp.reader import Element, End, Fault, Faulty, Limits, Run, Token
+from router.xmpp.reader.pure import Reader
 from router.xmpp.stanza import cut
 from tests.fuzz import oracle
 from tests.fuzz.oracle import ByExpat, ByLibxml2
 from tests.fuzz.oracle_rules import COMPONENT, SERVER, STREAMS, Bounds, Item, Reading
+from tests.router.xmpp.reader.reading import READERS, comparable
 
 CLOSING: Final = b"</stream:stream>"
 # What `router.xmpp.writer` opens every stream with, as far as it matters to a stanza.
@@ -44,25 +46,36 @@ class Outcome:
 
 
 def check(case: Case, cuts: random.Random | None = None) -> Outcome:
-    """Read the case three ways; with `cuts` the reader gets it in pieces as well."""
+    """Read the case in all ways; with `cuts` the readers get it in pieces as well."""
     expected = oracle.read(case.octets, case.content, case.bounds, ByExpat)
     other = oracle.read(case.octets, case.content, case.bounds, ByLibxml2)
     difference = ""
     if (expected.items, expected.is_accepted) != (other.items, other.is_accepted):
         difference = f"oracles: expat {_summary(expected)}, libxml2 {_summary(other)}"
     try:
-        tokens = read(case, [case.octets], careful=False)
-        difference = difference or compare(case, expected, tokens)
+        difference = difference or _judged(case, expected, [case.octets], careful=False)
         if cuts is not None and not difference:
             parts = list(pieces(case.octets, cuts))
-            difference = compare(case, expected, read(case, parts, careful=cuts.random() < 0.3))
+            difference = _judged(case, expected, parts, careful=cuts.random() < 0.3)
     except Exception as error:
         difference = f"exception: {error!r}"
     return Outcome(difference, expected.is_accepted, len(expected.items))
 
 
-def read(case: Case, parts: list[bytes], *, careful: bool) -> list[Token]:
-    """All tokens of the case's octets in these parts."""
+def _judged(case: Case, expected: Reading, parts: list[bytes], *, careful: bool) -> str:
+    """What a reader got wrong, or the readers say differently, call by call; or nothing."""
+    told = [list(_calls(reader, case, parts, careful)) for reader in READERS]
+    for others in told[1:]:
+        for number, (one, other) in enumerate(zip(told[0], others, strict=True)):
+            if comparable(one[0]) != comparable(other[0]) or one[1] != other[1]:
+                return f"readers: call {number}: {one}, {other}"
+    return compare(case, expected, [token for tokens, _ in told[0] for token in tokens])
+
+
+def _calls(
+    kind: type[Reader], case: Case, parts: list[bytes], careful: bool
+) -> Iterator[tuple[list[Token], int]]:
+    """For each part, the tokens it gives and how many octets the reader holds afterwards."""
     bounds = case.bounds
     limits = Limits(
         bounds.stanza_bytes,
@@ -72,14 +85,14 @@ def read(case: Case, parts: list[bytes], *, careful: bool) -> list[Token]:
         bounds.elements,
         bounds.header_bytes,
     )
-    reader = Reader(case.content, limits, careful)
-    tokens: list[Token] = []
+    reader = kind(case.content, limits, careful)
     for part in parts:
+        tokens: list[Token] = []
         more = reader.feed(part)
         while more:
             tokens += more
             more = reader.feed(b"") if careful else []
-    return tokens
+        yield tokens, reader.pending()
 
 
 def pieces(octets: bytes, cuts: random.Random) -> Iterator[bytes]:

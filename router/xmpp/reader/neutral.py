@@ -29,7 +29,7 @@ class Neutral:
         is_other = language and language.lower() != "en" and _LANGUAGE.fullmatch(language)
         self._language = language if is_other else None
         prefixes = [p.encode() for p in namespaces if p not in ("", "xml")]
-        self._needles = [content.encode(), b"<![", *(p + b":" for p in prefixes)]
+        self._needles = (content.encode(), *(p + b":" for p in prefixes))
         literal = rb"|<!\[|" + re.escape(content.encode())
         used = rb"|".join(map(re.escape, prefixes))
         self._doubtful = re.compile(
@@ -37,9 +37,13 @@ class Neutral:
         )
         self._always = namespaces.get("", "") != content
 
+    def needles(self) -> tuple[bytes, ...] | None:
+        """What a stanza must not contain to be neutral as it is; None where none can be."""
+        return None if self._always or self._language else self._needles
+
     def is_neutral(self, octets: bytes) -> bool:
         """Whether these stanzas may be forwarded byte for byte. False also when in doubt."""
-        if self._always or self._language:
+        if self._always or self._language or b"<![" in octets:
             return False
         for needle in self._needles:
             if needle in octets:

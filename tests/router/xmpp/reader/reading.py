@@ -7,7 +7,13 @@ from xml.etree import ElementTree
 from lxml import etree
 
 from router.xmpp import names
-from router.xmpp.reader import Counts, Element, Fault, Limits, Reader, Run, Token
+from router.xmpp.reader import IMPLEMENTATION, Counts, Element, Fault, Limits, Reader, Run, Token
+from router.xmpp.reader.pure import Reader as PureReader
+
+READERS: tuple[type[PureReader], ...] = (
+    (PureReader,) if IMPLEMENTATION == "pure" else (Reader, PureReader)
+)
+"""The readers there are; the compiled one is there when the extension was built."""
 
 LIMITS = Limits(max_stanza_bytes=10_000, max_depth=8, max_attributes=8)
 HEADER = (
@@ -29,9 +35,16 @@ def whole(octets: bytes, limits: Limits = LIMITS, content: str = names.SERVER) -
 def pieces(
     parts: Iterable[bytes], limits: Limits = LIMITS, content: str = names.SERVER
 ) -> list[Token]:
-    """Part by part, fast."""
-    reader = Reader(content, limits, careful=False)
-    return [token for part in parts for token in reader.feed(part)]
+    """Part by part, fast; and all readers alike, call by call."""
+    readers = [reader(content, limits, careful=False) for reader in READERS]
+    tokens: list[Token] = []
+    for part in parts:
+        more, *others = [reader.feed(part) for reader in readers]
+        for other in others:
+            assert comparable(other) == comparable(more)
+        assert len({reader.pending() for reader in readers}) == 1
+        tokens += more
+    return tokens
 
 
 def single(octets: bytes, limits: Limits = LIMITS, content: str = names.SERVER) -> list[Token]:
