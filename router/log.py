@@ -69,6 +69,12 @@ def logger(name: str) -> FilteringBoundLogger:
     return bound
 
 
+def is_debug() -> bool:
+    """Whether events of level debug are written, before anything is gathered for one."""
+    least: Any = structlog.get_config()["wrapper_class"]
+    return bool(least.is_enabled_for(None, logging.DEBUG))
+
+
 def escape(text: str, limit: int = MAX_TEXT_CHARS) -> str:
     """The text with everything unprintable (Cc, Cf, Zl, Zp, …) as `\\uXXXX`, cut to `limit`."""
     text = text[: limit + 1]

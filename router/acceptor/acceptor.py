@@ -7,7 +7,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from itertools import product
 
 import structlog
 import zmq
@@ -23,6 +22,7 @@ from router.acceptor.dialling.findings import Findings
 from router.acceptor.dialling.places import Places
 from router.acceptor.dialling.sharing import Sharing
 from router.acceptor.egress import Egress
+from router.acceptor.gauge import StreamGauge
 from router.acceptor.history import History
 from router.acceptor.ingress import Ingress
 from router.acceptor.links import Links
@@ -51,8 +51,6 @@ from router.xmpp.states import Phase
 
 log = structlog.get_logger()
 
-_AUTH = ("none", "external", "dialback")
-
 
 class Acceptor:
     """Everything of one acceptor but its listening sockets and its process."""
@@ -70,6 +68,7 @@ class Acceptor:
         self.counters = Counters()
         self.memory = PeerMemory(config, time.time, tell)
         self.history = History(time.time)
+        self._gauge = StreamGauge()
         self._witness = Witness(self.history, self.memory, self.counters)
         self.admission = Admission(
             config.limits.unauthenticated_per_address, config.limits.unauthenticated_connections
@@ -128,6 +127,7 @@ class Acceptor:
         if isinstance(event, events.RunReceived):
             self._ingress.run_received(connection, event.pair, event.counts, event.octets)
             return
+        self._gauge.look(connection)
         steps.log_proof(connection, event)
         if isinstance(event, events.StanzaRefused):
             self._ingress.stanza_refused(connection, event.pair, event.octets, event.error)
@@ -247,15 +247,18 @@ class Acceptor:
     def opened(self, connection: Connection) -> None:
         """A TCP connection stands."""
         self.counters.add("causeway_tcp_connections_total", connection.direction)
+        self._gauge.look(connection)
         steps.log_opened(connection)
 
     def moved(self, connection: Connection, before: Phase) -> None:
         """A step of the negotiation."""
+        self._gauge.look(connection)
         steps.log_phase(connection, before)
 
     def lost(self, connection: Connection) -> None:
         """The socket is gone: return what did not reach the peer."""
         self._connections.pop(connection.number, None)
+        self._gauge.gone(connection)
         self.admission.settled(connection.number)
         self._egress.stream_gone(connection)
         self._liveness.gone(connection)
@@ -347,13 +350,7 @@ class Acceptor:
     def snapshot(self) -> tuple[tuple[str, tuple[str, ...], float], ...]:
         """All counters, gauges brought up to date."""
         self._ingress.gauges()
-        streams = dict.fromkeys(product(("in", "out"), _AUTH, ("true", "false")), 0)
-        for connection in self._connections.values():
-            core = connection.core
-            if isinstance(core, ServerStream) and connection.end is None:
-                bidi = "true" if core.is_bidi else "false"
-                streams[connection.direction, core.mechanism or "none", bidi] += 1
-        for labels, amount in streams.items():
+        for labels, amount in self._gauge.values():
             self.counters.set("causeway_s2s_streams", *labels, value=amount)
         return self.counters.snapshot()
 

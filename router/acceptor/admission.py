@@ -4,6 +4,7 @@ The newest is refused at accept, before any XML. Called by the listener and by t
 """
 
 import ipaddress
+from functools import lru_cache
 
 _IPV6_PREFIX = 64
 
@@ -38,6 +39,7 @@ class Admission:
             del self._by_source[source]
 
 
+@lru_cache(maxsize=1024)
 def _source(address: str) -> str:
     """An IPv4 address, or the /64 an IPv6 address is in: what one operator holds."""
     ip = ipaddress.ip_address(address.partition("%")[0])

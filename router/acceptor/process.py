@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -41,6 +42,10 @@ from router.wire.endpoints import bus_endpoint
 
 logger = structlog.get_logger()
 
+_NEWS_S = 0.05
+# New objects before the collector looks at them. A stream is some hundred, and has no cycles that
+# wait for it: with Python's 700 it would look at every stream's several times, for nothing.
+_COLLECT_AFTER = 20_000
 _PHASES = (1, 2, 3, 4)
 _END = 5
 
@@ -80,6 +85,7 @@ class Process:
         self._start(beat(link, self._acceptor.snapshot))
         await self._end.wait()
         self._listener.close()
+        self._tell_news()
         link.send(Beat(self._acceptor.snapshot()))
         self._acceptor.close()
         link.close()
@@ -107,9 +113,9 @@ class Process:
             self._start(self._drain((message.phase,)))
 
     def _learned(self, learned: Learned) -> None:
-        """For the other processes: what a turn of the loop learns goes in one message."""
+        """For the other processes: what is learned in a while goes in one message."""
         if not self._news:
-            self._loop.call_soon(self._tell_news)
+            self._loop.call_later(_NEWS_S, self._tell_news)
         self._news[learned.domain, learned.fact] = learned
 
     def _tell_news(self) -> None:
@@ -166,4 +172,6 @@ def main(run: Callable[..., None] = uvloop.run) -> None:
         process = Process(asyncio.get_running_loop(), config, own_id)
         await process.run(arguments.control, _inherited(arguments.listen))
 
+    gc.freeze()  # modules and configuration stay: no need to look at them again
+    gc.set_threshold(_COLLECT_AFTER)
     run(serve())

@@ -3,13 +3,12 @@
 The acceptor calls it with each change of phase and with the events of proofs; nothing else does.
 """
 
-import logging
 from typing import Final
 
 from router.acceptor.connection import Connection
 from router.acceptor.streams import names
 from router.acceptor.tls import TlsSession
-from router.log import logger
+from router.log import is_debug, logger
 from router.xmpp import events
 from router.xmpp.events import Event
 from router.xmpp.initiating import InitiatingStream
@@ -28,11 +27,15 @@ _JUDGED: Final = (Phase.SECURE, Phase.SECURE_FEATURES)
 
 def log_opened(connection: Connection) -> None:
     """A TCP connection stands."""
+    if not is_debug():
+        return
     log.debug("stream.opened", **names(connection), leg=connection.leg, address=connection.address)
 
 
 def log_tls(connection: Connection, session: TlsSession) -> None:
     """A TLS handshake is complete."""
+    if not is_debug():
+        return
     log.debug(
         "tls.established",
         **names(connection),
@@ -46,7 +49,7 @@ def log_tls(connection: Connection, session: TlsSession) -> None:
 
 def log_phase(connection: Connection, before: Phase) -> None:
     """The stream went from `before` to the phase it is in now."""
-    if not log.is_enabled_for(logging.DEBUG):
+    if not is_debug():
         return
     core = connection.core
     said: dict[str, object] = {"before": before.value, "phase": core.phase.value}
@@ -66,6 +69,8 @@ def log_phase(connection: Connection, before: Phase) -> None:
 
 def log_proof(connection: Connection, event: Event) -> None:
     """Something about who may send what; other events are passed over."""
+    if not is_debug():
+        return
     if isinstance(event, events.KeyReceived):
         log.debug("dialback.key_received", **names(connection), pair=str(event.pair))
     elif isinstance(event, events.KeyAnswered):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import zmq
+from zmq.backend import Socket as Backend
 
 from router.xmpp.errors import MisuseError
 
@@ -28,6 +29,33 @@ _MESSAGE_OVERHEAD_BYTES: Final = 64
 _DRAIN_BUDGET_MESSAGES: Final = 200
 _FLUSH_RETRY_S: Final = 0.005
 _IPC: Final = "ipc://"
+
+# zmq.Socket spends more on its conveniences and on combining enumerations than libzmq on a message.
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+_MORE: Final = int(zmq.NOBLOCK) | int(zmq.SNDMORE)
+_RCVMORE: Final = int(zmq.RCVMORE)
+_EVENTS: Final = int(zmq.EVENTS)
+_POLLIN: Final = int(zmq.POLLIN)
+
+
+def _send_parts(socket: zmq.Socket[bytes], parts: Sequence[bytes]) -> None:
+    """Raises zmq.Again, and ZMQError for a peer gone, before any part is sent."""
+    last = len(parts) - 1
+    for number, part in enumerate(parts):
+        Backend.send(socket, part, _MORE if number < last else _NOBLOCK)
+
+
+def _has_message(socket: zmq.Socket[bytes]) -> bool:
+    """Also what makes libzmq look whether anything has arrived."""
+    return bool(cast(int, Backend.get(socket, _EVENTS)) & _POLLIN)
+
+
+def _receive_parts(socket: zmq.Socket[bytes]) -> list[bytes]:
+    """A message; there must be one."""
+    parts: list[bytes] = [Backend.recv(socket, _NOBLOCK)]
+    while Backend.get(socket, _RCVMORE):
+        parts.append(Backend.recv(socket, _NOBLOCK))
+    return parts
 
 
 class _Waiting:
@@ -51,7 +79,7 @@ class _Waiting:
         """Hand over what ZeroMQ takes; whether that was all. Raises ZMQError for a peer gone."""
         while self._messages:
             try:
-                socket.send_multipart(self._messages[0], zmq.NOBLOCK)
+                _send_parts(socket, self._messages[0])
             except zmq.Again:
                 return False
             self._bytes -= _size(self._messages.popleft())
@@ -120,13 +148,9 @@ class _Socket:
     def _receive_all(self) -> bool:
         """Deliver what has arrived, within the budget; whether that was all."""
         for _ in range(_DRAIN_BUDGET_MESSAGES):
-            if self._socket.closed:
+            if self._socket.closed or not _has_message(self._socket):
                 return True
-            try:
-                message = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return True
-            self._deliver(message)
+            self._deliver(_receive_parts(self._socket))
         return False
 
     def _deliver(self, message: list[bytes]) -> None:
@@ -139,7 +163,7 @@ class _Socket:
         if waiting is not None:
             return waiting.append(message)
         try:
-            self._socket.send_multipart(message, zmq.NOBLOCK)
+            _send_parts(self._socket, message)
         except zmq.Again:
             waiting = self._waiting[peer] = _Waiting()
             self._flush_later()
@@ -148,10 +172,8 @@ class _Socket:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
             return False
-        if not (self._draining or self._drain_is_due):
-            events = cast(int, self._socket.getsockopt(zmq.EVENTS))
-            if events & zmq.POLLIN:
-                self._drain_soon()
+        if not (self._draining or self._drain_is_due) and _has_message(self._socket):
+            self._drain_soon()
         return True
 
     def _flush_later(self) -> None:

@@ -5,13 +5,14 @@ fields. The opaque octets, where the frame has them, are the second part.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgpack
 
 from router.wire import frames
-from router.wire.fields import Reader, hints, reader, unpack
+from router.wire.fields import Reader, hints, record, unpack
 from router.wire.frames import VERSION, Frame, StreamId
 from router.xmpp.stanza import Counts
 
@@ -23,13 +24,21 @@ class BadFrame(Exception):
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Shape:
     cls: type[Frame]
-    control: tuple[str, ...]
-    readers: tuple[Reader, ...]
+    control: Callable[[Frame], tuple[Any, ...]]
+    """The fields of the control part."""
+    read: Reader
 
 
 def _shape(cls: type[Frame]) -> _Shape:
     control = {name: hint for name, hint in hints(cls).items() if name != cls.OCTETS}
-    return _Shape(cls, tuple(control), tuple(map(reader, control.values())))
+    if len(control) == 1:  # attrgetter makes no tuple then
+        only = attrgetter(*control)
+        return _Shape(cls, lambda frame: (only(frame),), record(_as_tuple, (*control.values(),)))
+    return _Shape(cls, attrgetter(*control), record(_as_tuple, (*control.values(),)))
+
+
+def _as_tuple(*values: Any) -> tuple[Any, ...]:
+    return values
 
 
 _SHAPES: Final = {
@@ -44,14 +53,16 @@ def _plain(value: Any) -> Any:
         return (value.messages, value.presences, value.iqs)
     if type(value) is StreamId:
         return (value.acceptor, value.number)
-    return value
+    raise TypeError(f"a field of type {type(value).__name__}")
+
+
+_PACKER: Final = msgpack.Packer(default=_plain)
 
 
 def encode(frame: Frame) -> list[bytes]:
     """The frame's message parts: one, or two when it carries octets."""
-    shape = _SHAPES[frame.KIND]
-    control = [VERSION, frame.KIND, *(_plain(getattr(frame, name)) for name in shape.control)]
-    packed: bytes = msgpack.packb(control)
+    control = _SHAPES[frame.KIND].control(frame)
+    packed: bytes = _PACKER.pack((VERSION, frame.KIND, *control))
     return [packed] if frame.OCTETS is None else [packed, getattr(frame, frame.OCTETS)]
 
 
@@ -64,8 +75,7 @@ def decode(parts: Sequence[bytes]) -> Frame:
         shape = _SHAPES[kind]
         if len(parts) != (1 if shape.cls.OCTETS is None else 2):
             raise BadFrame(f"{len(parts)} parts for kind {kind}")
-        values = [read(value) for read, value in zip(shape.readers, fields, strict=True)]
-        return shape.cls(*values, *parts[1:])
+        return shape.cls(*shape.read(tuple(fields)), *parts[1:])
     except BadFrame:
         raise
     except Exception as error:  # msgpack raises a dozen kinds for hostile input

@@ -5,15 +5,18 @@ as tuples) and raises TypeError or ValueError for anything that is not of its ty
 """
 
 import dataclasses
+import itertools
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 
 Reader = Callable[[Any], Any]
+
+_SIMPLE: Final = (int, str, bool, bytes)
 
 
 def unpack(octets: bytes) -> tuple[Any, ...]:
@@ -26,7 +29,7 @@ def unpack(octets: bytes) -> tuple[Any, ...]:
 def reader(hint: Any) -> Reader:
     """The reader for values of this annotation."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint in (int, str, bool, bytes):
+    if hint in _SIMPLE:
         return _exactly(hint)
     if hint is float:
         return _number
@@ -37,10 +40,10 @@ def reader(hint: Any) -> Reader:
     if origin is tuple and arguments[-1] is Ellipsis:
         return _array(reader(arguments[0]))
     if origin is tuple:
-        return _record(lambda *values: values, [reader(each) for each in arguments])
+        return record(_as_tuple, arguments)
     if origin is dict:
         return _mapping(reader(arguments[0]), reader(arguments[1]))
-    return _record(hint, [reader(each) for each in hints(hint).values()])
+    return record(hint, tuple(hints(hint).values()))
 
 
 def hints(cls: type) -> dict[str, Any]:
@@ -97,10 +100,43 @@ def _mapping(read_key: Reader, read_value: Reader) -> Reader:
     return read
 
 
-def _record(make: Callable[..., Any], readers: list[Reader]) -> Reader:
+def record(make: Callable[..., Any], hints: Sequence[Any]) -> Reader:
+    """The reader for the array of fields of these annotations, which `make` takes.
+
+    All types are compared at once, for that is most of what a frame costs to read; fields for which
+    it is not enough are then read one by one.
+    """
+    signatures = frozenset(itertools.product(*map(_raw_types, hints)))
+    deeper = [(place, reader(hint)) for place, hint in enumerate(hints) if hint not in _SIMPLE]
+
     def read(value: Any) -> Any:
         if type(value) is not tuple:
             _refuse("an array", value)
-        return make(*[read(item) for read, item in zip(readers, value, strict=True)])
+        if tuple(map(type, value)) not in signatures:
+            _refuse("fields of other types", value)
+        if not deeper:
+            return make(*value)
+        fields = list(value)
+        for place, read_field in deeper:
+            fields[place] = read_field(fields[place])
+        return make(*fields)
 
     return read
+
+
+def _as_tuple(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
+def _raw_types(hint: Any) -> tuple[type, ...]:
+    """As what msgpack may unpack a value of this annotation."""
+    if hint in _SIMPLE:
+        return (hint,)
+    if hint is float:
+        return (int, float)
+    if hint is object:
+        return (types.NoneType, bool, int, float, str, tuple)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        return (*_raw_types(arguments[0]), types.NoneType)
+    return (dict,) if origin is dict else (tuple,)

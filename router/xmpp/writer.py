@@ -3,6 +3,7 @@
 Prefixes are `stream` and `db`, declared on every header: some servers compare them literally.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -10,6 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 from router.xmpp import names
 from router.xmpp.errors import StreamError
 
+_PLAIN: Final = re.compile(r"[\w.:/+-]*")  # domains, ids: nothing to escape in them
 LANG: Final = "en"
 CLOSING_TAG: Final = b"</stream:stream>"
 
@@ -29,8 +31,12 @@ EXTERNAL_FEATURE: Final = (
 def attributes(values: Mapping[str, str | None]) -> str:
     """The attributes that have a value, each with a space before it, escaped."""
     return "".join(
-        f" {name}={quoteattr(value)}" for name, value in values.items() if value is not None
+        [f" {name}={_quoted(value)}" for name, value in values.items() if value is not None]
     )
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if _PLAIN.fullmatch(value) else quoteattr(value)
 
 
 def server_header(

@@ -49,13 +49,21 @@ class Identifiers:
             return False
         if not only_dns and normal in self.xmpp:
             return True
+        if jid.is_address(a_labels):
+            return False
+        exact = a_labels.encode("ascii")
+        if any(pattern.pattern == exact for pattern in self.dns):
+            return True
         try:
-            reference, service = DNS_ID(a_labels), SRV_ID(_SERVICE + a_labels)
+            reference = DNS_ID(a_labels)
+            if any(reference.verify(pattern) for pattern in self.dns):
+                return True
+            if only_dns or not self.srv:
+                return False
+            service = SRV_ID(_SERVICE + a_labels)
         except ValueError:  # an address
             return False
-        return any(reference.verify(pattern) for pattern in self.dns) or (
-            not only_dns and any(service.verify(pattern) for pattern in self.srv)
-        )
+        return any(service.verify(pattern) for pattern in self.srv)
 
 
 def identifiers(certificate: x509.Certificate) -> Identifiers:
@@ -81,13 +89,22 @@ def identifiers(certificate: x509.Certificate) -> Identifiers:
             shown.append(text if text.isprintable() else ascii(text))
         with contextlib.suppress(CertificateError, UnicodeError, jid.JidError):
             if isinstance(name, x509.DNSName):
-                dns.append(DNSPattern.from_bytes(text.removesuffix(".").encode("ascii")))
+                dns.append(_dns_pattern(text.removesuffix(".")))
             elif isinstance(name, x509.OtherName) and name.type_id == _XMPP_ADDR:
                 xmpp.add(jid.domain(text))
             elif isinstance(name, x509.OtherName) and text.lower().startswith(_SERVICE):
                 srv.append(SRVPattern.from_bytes(text.removesuffix(".").encode("ascii")))
     listed = ", ".join(text[:_NAME_SHOWN_CHARACTERS] for text in shown) or "no domain"
     return Identifiers(tuple(dns), tuple(srv), frozenset(xmpp), listed)
+
+
+def _dns_pattern(name: str) -> DNSPattern:
+    """As the library makes it, which first looks long for an address in what is plainly a name."""
+    with contextlib.suppress(jid.JidError):
+        normal = jid.domain(name)
+        if normal == name.lower() and not jid.is_address(normal):
+            return DNSPattern(normal.encode("ascii"))
+    return DNSPattern.from_bytes(name.encode("ascii"))
 
 
 def _text(name: x509.GeneralName) -> str:

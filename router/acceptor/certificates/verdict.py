@@ -139,22 +139,35 @@ def _rejected(fault: str, now: float) -> ChainJudgement:
 
 
 class _ChainEvidence:
-    """`Evidence` of a chain that the peer showed."""
+    """`Evidence` of a chain that the peer showed.
 
-    __slots__ = ("_chain", "_names", "_verifier")
+    A stream asks about one domain several times within its set-up, so the last answer by which a
+    chain was trusted is kept, for as long as the judgement it rests on.
+    """
+
+    __slots__ = ("_chain", "_kept", "_names", "_verifier")
 
     def __init__(self, verifier: Verifier, chain: tuple[x509.Certificate, ...]) -> None:
         self._verifier = verifier
         self._chain = chain
         self._names: Identifiers | None = None
+        self._kept: tuple[str, Verdict, ChainJudgement] | None = None
 
     def proves(self, domain: str) -> Verdict:
         """RFC 6120 §13.7.2, at this moment (XEP-0178 §3)."""
+        now = self._verifier.clock()
+        if self._kept is not None:
+            asked, verdict, judgement = self._kept
+            if asked == domain and judgement.judged_at <= now <= judgement.good_until:
+                return verdict
+        return self._judge(domain, now)
+
+    def _judge(self, domain: str, now: float) -> Verdict:
         leaf = self._chain[0]
         try:
             names = self._names = self._names or identifiers(leaf)
             not_after = end_of(leaf)
-            fault = _date_fault(leaf, self._verifier.clock())
+            fault = _date_fault(leaf, now)
         except IdentifierError as error:
             return Verdict(False, False, f"certificate is refused: {error}")
         except _UNREADABLE:
@@ -167,7 +180,9 @@ class _ChainEvidence:
             reason = f"certificate is for {names.shown}, not {domain}"
         else:
             reason = fault or f"certificate is valid until {_day(not_after)}"
-        return Verdict(not fault, covers, reason, not_after)
+        verdict = Verdict(not fault, covers, reason, not_after)
+        self._kept = (domain, verdict, judgement) if not fault else None
+        return verdict
 
 
 def end_of(certificate: x509.Certificate) -> float:

@@ -64,15 +64,18 @@ class Reader(pure.Reader):
 
     def feed(self, octets: bytes) -> list[Token]:
         """The tokens these octets complete, in order; a Fault is the last one ever."""
-        data, self._waiting = self._waiting + octets, b""
         scanner = self._scanner
-        if scanner is None or self.careful or not (self.hears_stanzas and data) or self._dead:
-            tokens = super().feed(data)
+        if scanner is None or self.careful or not self._hears_stanzas:
+            waiting, self._waiting = self._waiting, b""
+            tokens = super().feed(waiting + octets)
             if not self._is_opened:
                 self._open()
             return tokens
-        if self._scanner_limits is not self.limits:
+        if not octets or self._dead:
+            return super().feed(b"") if self._held or self._dead else []
+        if self._scanner_limits is not self._limits:
             self._limit(scanner)
+        data, self._waiting = self._waiting + octets, b""
         tokens = []
         at = doubts = 0
         while at < len(data) and not self._dead:
