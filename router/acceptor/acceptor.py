@@ -17,6 +17,7 @@ from router.acceptor.certificates.expiry import Expiries
 from router.acceptor.certificates.verdict import Verifier
 from router.acceptor.connection import Connection
 from router.acceptor.dialling.dialer import Dialer
+from router.acceptor.dialling.directory import Directory
 from router.acceptor.dialling.dns import Resolver
 from router.acceptor.dialling.findings import Findings
 from router.acceptor.dialling.places import Places
@@ -69,6 +70,7 @@ class Acceptor:
         self.memory = PeerMemory(config, time.time, tell)
         self.history = History(time.time)
         self._gauge = StreamGauge()
+        self._directory = Directory()
         self._witness = Witness(self.history, self.memory, self.counters)
         self.admission = Admission(
             config.limits.unauthenticated_per_address, config.limits.unauthenticated_connections
@@ -112,7 +114,7 @@ class Acceptor:
             loop,
             config,
             Places(config, resolver, self.openings.listening),
-            Sharing(self.connections, self.openings.certificates, self.memory),
+            Sharing(self._directory.leading_to, self.openings.certificates, self.memory),
             Findings(self.memory),
             self.history,
             new_connection=self.openings.outbound,
@@ -162,6 +164,7 @@ class Acceptor:
             log.info("component.attached", domain=core.domain, address=connection.address)
             return
         self._witness.authorised(connection, event)
+        self._directory.proved(connection, event.pair)
         initiated = connection.direction == "out"
         if event.may_send == initiated:
             self.counters.add(
@@ -220,6 +223,7 @@ class Acceptor:
         if isinstance(connection.core, ServerStream):
             condition = event.condition or ("lost" if event.abrupt else "none")
             self.counters.add("causeway_s2s_closed_total", connection.direction, condition)
+        self._directory.gone(connection)
         self._ingress.stream_gone(connection)
         self._verifications.stream_gone(connection)
         self._dialer.stream_gone(connection)

@@ -41,7 +41,7 @@ class Ingress:
         self._to_acceptor = to_acceptor
         self._streams: dict[int, Connection] = {}
         self._service = service
-        self._lanes: dict[tuple[int, DomainPair], Lane] = {}
+        self._lanes: dict[int, dict[DomainPair, Lane]] = {}  # by stream
         self._own_lanes: dict[tuple[int | None, DomainPair], Lane] = {}
         self._askers: dict[int, int] = {}  # lane of our answers → stream that pays for its room
 
@@ -76,18 +76,20 @@ class Ingress:
         self._bounce(pair, octets, error, is_ours=False)
 
     def _lane(self, connection: Connection, pair: DomainPair) -> Lane:
-        key = (connection.number, pair)
-        lane = self._lanes.get(key)
-        if lane is None:
+        lanes = self._lanes.get(connection.number)
+        if lanes is None:
             self._streams[connection.number] = connection
-            lane = self._lanes[key] = self._owner.open(pair, connection.number)
+            lanes = self._lanes[connection.number] = {}
+        lane = lanes.get(pair)
+        if lane is None:
+            lane = lanes[pair] = self._owner.open(pair, connection.number)
         return lane
 
     def stream_gone(self, connection: Connection) -> None:
         """No more will come on this stream; its lanes end when all they hold is resolved."""
         self._streams.pop(connection.number, None)
-        for key in [key for key in self._lanes if key[0] == connection.number]:
-            self._end_if_over(self._lanes.pop(key))
+        for lane in self._lanes.pop(connection.number, {}).values():
+            self._end_if_over(lane)
 
     def _end_if_over(self, lane: Lane) -> None:
         if self._owner.close(lane) and lane.egress is not None:

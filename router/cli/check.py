@@ -4,7 +4,7 @@ No router need run. The parts are in `check_*`; here is the command and what it 
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -88,12 +88,19 @@ def _name(text: str, hint: str) -> str:
         raise typer.BadParameter(str(error), param_hint=hint) from None
 
 
+_READERS: Final = {
+    "compiled": "compiled",
+    "pure": "pure Python (an installation with a C compiler and Python's headers makes a faster one)",
+}
+
+
 # --- the configuration ---------------------------------------------------------------------------
 
 
 def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
     from router.acceptor.certificates.store import CertificateStore
     from router.cli.check_listeners import listeners
+    from router.xmpp.reader import IMPLEMENTATION
 
     domains = [_domain(config, name) for name in config.hosted]
     ports = listeners(config)
@@ -111,7 +118,7 @@ def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
     ]
     if as_json:
         shown = {"ok": not problems, "problems": problems, "domains": domains, "listeners": ports}
-        print_json(shown)
+        print_json({**shown, "reader": IMPLEMENTATION})
     else:
         for problem in problems:
             typer.echo(": ".join(problem.values()), err=True)
@@ -121,6 +128,7 @@ def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
         for each in ports:
             if each["state"] == "held":
                 typer.echo(f"  {each['kind']}: {each['address']} is held by the running router")
+        typer.echo(f"  stanza reader: {_READERS[IMPLEMENTATION]}")
         if config.dialback.enabled and not config.dialback.secret:
             typer.echo(f"{config.dialback.secret_file} will be created when the router starts")
     return not problems

@@ -102,7 +102,7 @@ class Caller(Hub):
                 asyncio.get_running_loop(),
                 self.config,
                 Places(self.config, self.resolver),  # type: ignore[arg-type]
-                Sharing(lambda: self.connections, self.certificates, self.memory),  # type: ignore[arg-type]
+                Sharing(lambda _, __: self.connections, self.certificates, self.memory),  # type: ignore[arg-type]
                 Findings(self.memory),
                 self.history,
                 new_connection=self._connection,

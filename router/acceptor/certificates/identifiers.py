@@ -65,6 +65,13 @@ class Identifiers:
             return False
         return any(service.verify(pattern) for pattern in self.srv)
 
+    def names(self) -> frozenset[str]:
+        """All of them as A-labels, a wildcard as it stands: to find by, they prove nothing."""
+        patterns = (*self.dns, *(service.dns_pattern for service in self.srv))
+        return frozenset(pattern.pattern.decode("ascii") for pattern in patterns) | {
+            jid.ascii_domain(name) for name in self.xmpp
+        }
+
 
 def identifiers(certificate: x509.Certificate) -> Identifiers:
     """The identifiers of `certificate`; those of no valid form are left out.

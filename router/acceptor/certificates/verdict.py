@@ -74,7 +74,7 @@ class Verifier:
 
     def evidence(self, chain: Sequence[x509.Certificate]) -> Evidence:
         """What the peer's certificates, leaf first, prove; judged anew at each question."""
-        return _ChainEvidence(self, tuple(chain)) if chain else NO_CERTIFICATE
+        return ChainEvidence(self, tuple(chain)) if chain else NO_CERTIFICATE
 
     def judge_chain(self, chain: tuple[x509.Certificate, ...]) -> "ChainJudgement":
         """Whether the chain is trusted now, names aside.
@@ -138,7 +138,7 @@ def _rejected(fault: str, now: float) -> ChainJudgement:
     return ChainJudgement(fault, False, now, now + _CACHE_S)
 
 
-class _ChainEvidence:
+class ChainEvidence:
     """`Evidence` of a chain that the peer showed.
 
     A stream asks about one domain several times within its set-up, so the last answer by which a
@@ -161,6 +161,14 @@ class _ChainEvidence:
             if asked == domain and judgement.judged_at <= now <= judgement.good_until:
                 return verdict
         return self._judge(domain, now)
+
+    def names(self) -> frozenset[str]:
+        """As `Identifiers.names`; none when they cannot be read."""
+        try:
+            self._names = self._names or identifiers(self._chain[0])
+        except (IdentifierError, *_UNREADABLE):
+            return frozenset()
+        return self._names.names()
 
     def _judge(self, domain: str, now: float) -> Verdict:
         leaf = self._chain[0]

@@ -7,7 +7,8 @@ as frames.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from itertools import takewhile
+from itertools import count
+from operator import attrgetter
 from random import Random
 
 import structlog
@@ -21,7 +22,7 @@ from router.acceptor.dialling.dns import Target, Unresolvable
 from router.acceptor.dialling.findings import Findings
 from router.acceptor.dialling.lines import Dial, Line
 from router.acceptor.dialling.places import Places
-from router.acceptor.dialling.sharing import Sharing
+from router.acceptor.dialling.sharing import Place, Sharing
 from router.acceptor.history import History
 from router.config import Config
 from router.wire.frames import DialFailed, Dialling, Frame, Granted, Verified, VerifyKey
@@ -70,6 +71,8 @@ class Dialer:
         self._to_acceptor = to_acceptor
         self._backoff: Backoff[Outcome] = Backoff(loop.time, Random(), config.dial.backoff_max_s)
         self._dials: dict[DomainPair, Dial] = {}
+        self._begun = count()
+        self._going_to: dict[Place, set[Dial]] = {}
         self._toward: dict[str, list[Dial]] = {}
         self._lines: dict[int, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,7 +110,7 @@ class Dialer:
         return None
 
     def _begin(self, pair: DomainPair) -> Dial:
-        dial = self._dials[pair] = Dial(pair, self._loop.create_future())
+        dial = self._dials[pair] = Dial(pair, next(self._begun), self._loop.create_future())
         self._toward.setdefault(pair.target, []).append(dial)
         task = self._loop.create_task(self._run(dial))
         self._tasks.add(task)
@@ -131,6 +134,7 @@ class Dialer:
     async def _run(self, dial: Dial) -> None:
         self._tell(Dialling(dial.pair), dial.pair)
         outcome = await self._attempts(dial)
+        self._arrived(dial)
         dial.over.set_result(outcome)
         error = outcome.error
         keys, dial.keys = dial.keys, []
@@ -183,6 +187,8 @@ class Dialer:
         found = ", ".join(f"{each.host}:{each.port}" for each in targets)
         self._history.note(*dial.pair, "dns", targets=found)
         dial.places = await self._places.of(domain, targets)
+        for place in dial.places:
+            self._going_to.setdefault(place, set()).add(dial)
         if dial.for_stanzas:
             await self._let_others_first(dial)
             if (shared := self._shared(dial)) is not None:
@@ -202,19 +208,24 @@ class Dialer:
 
         Many pairs that need the same server at once, as after a start, then end up on one stream.
         """
-        earlier = takewhile(lambda each: each is not dial, list(self._dials.values()))
+        going = {each for place in dial.places for each in self._going_to[place]}
         leaders = [
             each
-            for each in earlier
-            if not each.over.done()
-            and not dial.places.isdisjoint(each.places)
-            and self._sharing.may_follow(each.pair, dial.pair)
+            for each in sorted(going, key=attrgetter("number"))
+            if each.number < dial.number and self._sharing.may_follow(each.pair, dial.pair)
         ]
         until_s = self._loop.time() + _CONNECT_S
         for leader in leaders:
             await asyncio.wait([leader.over], timeout=max(0.0, until_s - self._loop.time()))
             if not leader.over.done() or leader.over.result().error is not None:
                 return
+
+    def _arrived(self, dial: Dial) -> None:
+        """The dial is over: none need wait for it."""
+        for place in dial.places:
+            self._going_to[place].discard(dial)
+            if not self._going_to[place]:
+                del self._going_to[place]
 
     def _shared(self, dial: Dial) -> Line | None:
         """A stream for other pairs that has been asked to take this one, if there is one."""

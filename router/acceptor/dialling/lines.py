@@ -16,11 +16,12 @@ from router.xmpp.states import Phase
 class Dial:
     """A dial under way, or the stream it led to. `keys` wait for a stream to be asked on.
 
-    `places` are those of its best target, once known; `tried` is the target tried last, for the
-    log; `over` gets what came of the whole dial.
+    `number` grows from dial to dial; `places` are those of its best target, once known; `tried` is
+    the target tried last, for the log; `over` gets what came of the whole dial.
     """
 
     pair: DomainPair
+    number: int
     over: "asyncio.Future[Outcome]"
     places: frozenset[Place] = frozenset()
     tried: str = ""

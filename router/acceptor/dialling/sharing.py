@@ -22,15 +22,15 @@ PAIRS_PER_STREAM: Final = 500
 
 
 class Sharing:
-    """Chooses among `connections()`; judges by what peers are known to do."""
+    """Chooses among what `leading_to(domain, places)` finds, by what peers are known to do."""
 
     def __init__(
         self,
-        connections: Callable[[], Iterable[Connection]],
+        leading_to: Callable[[str, Collection[Place]], Iterable[Connection]],
         certificates: CertificateStore,
         memory: PeerMemory,
     ) -> None:
-        self._connections = connections
+        self._leading_to = leading_to
         self._certificates = certificates
         self._memory = memory
 
@@ -48,7 +48,7 @@ class Sharing:
         """
         found = [
             connection
-            for connection in self._connections()
+            for connection in self._leading_to(pair.target, places)
             if self._may_try(connection, pair)
             and self._asks_no_less(connection, pair)
             and self._leads_there(connection, pair, places)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from bench.peers.nameserver import Nameserver
 from router.cli.app import app
+from router.xmpp.reader import IMPLEMENTATION
 from tests.support.certificate_files import BOTH_USES, write_certificate
 
 GOOD = """\
@@ -44,6 +45,7 @@ def test_a_good_configuration(tmp_path: Path) -> None:
     result = check(tmp_path)
     assert result.exit_code == 0
     assert "causeway.toml: ok\n" in result.output
+    assert "stanza reader: " in result.output
     assert "montague.example: component, certificate until" in result.output
     assert "(30 days), for server and client\n" in result.output
     assert "will be created" in result.output
@@ -137,6 +139,7 @@ def test_as_json(tmp_path: Path) -> None:
     printed = json.loads(check(tmp_path, "--json").output)
     assert printed["ok"] is True
     assert printed["problems"] == []
+    assert printed["reader"] == IMPLEMENTATION
     (domain,) = printed["domains"]
     assert (domain["domain"], domain["attach"]) == ("montague.example", "component")
     assert domain["certificate"]["days_left"] == 30

@@ -268,13 +268,13 @@ async def test_a_dial_waits_for_others_only_so_long_however_many_they_are(
         if limit["timeout"] >= 9.0:
             waited[0].set_result(AUTHORISED)
 
-    loop = asyncio.get_running_loop()
+    loop, place = asyncio.get_running_loop(), (HOST, 5269)
     dials = [
-        Dialled(DomainPair(MONTAGUE, domain), loop.create_future(), frozenset({(HOST, 5269)}))
-        for domain in ("one.example", "two.example", "three.example", CAPULET)
+        Dialled(DomainPair(MONTAGUE, domain), number, loop.create_future(), frozenset({place}))
+        for number, domain in enumerate(("one.example", "two.example", "three.example", CAPULET))
     ]
     dialer = caller.dialer
-    monkeypatch.setattr(dialer, "_dials", {dial.pair: dial for dial in dials})
+    monkeypatch.setattr(dialer, "_going_to", {place: set(dials)})
     monkeypatch.setattr(dialer, "_loop", SimpleNamespace(time=lambda: now_s[0]))
     monkeypatch.setattr(asyncio, "wait", wait)
     await dialer._let_others_first(dials[-1])

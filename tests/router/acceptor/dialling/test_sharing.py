@@ -64,7 +64,7 @@ class Office:
         ]
         self.certificates = Shown()
         self.memory = PeerMemory(config or Config(), lambda: 0.0, lambda learned: None)
-        self.sharing = Sharing(lambda: self.connections, self.certificates, self.memory)  # type: ignore[arg-type]
+        self.sharing = Sharing(lambda _, __: self.connections, self.certificates, self.memory)  # type: ignore[arg-type]
 
     def found(self, pair: DomainPair, *places: Place) -> int | None:
         """The number of the stream for the pair."""
