@@ -40,7 +40,7 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz.sanitized --cases $$(($(FUZZ_CASES) / 20)) \
 		$(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
-$(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml router/xmpp/reader/scan.c
+$(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml $(wildcard router/xmpp/reader/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=... names one")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --require-hashes -r requirements/build.txt -r requirements/dev.txt

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final, TextIO, cast
 
 import structlog
@@ -35,6 +36,7 @@ def configure(role: str, level: str = "info", secrets: Collection[str] = ()) -> 
     global _secret
     known = sorted((s for s in secrets if len(s) >= _MIN_SECRET_CHARS), key=len, reverse=True)
     _secret = re.compile("|".join([*map(re.escape, known), _DIGEST]))
+    _key.cache_clear()
     least: int = getattr(logging, level.upper())
 
     def add_role(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -91,7 +93,7 @@ def redacted(text: str) -> str:
 def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Processor: redacts, escapes and bounds every key and value of the event."""
     traceback = event.pop("exception", None)
-    safe = {_text(key): _value(value) for key, value in event.items()}
+    safe = {_key(key): _value(value) for key, value in event.items()}
     if traceback is not None:
         lines = redacted(str(traceback))[-MAX_TRACEBACK_CHARS:].splitlines()
         safe["exception"] = "\n".join(escape(line) for line in lines)
@@ -99,18 +101,25 @@ def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 
 
 def _value(value: Any, depth: int = 3) -> Any:
+    if isinstance(value, str):
+        return _text(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if depth and isinstance(value, Mapping):
         items = list(value.items())[:_KEPT_ITEMS]
         return {_text(key): _value(item, depth - 1) for key, item in items}
-    if depth and isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if depth and isinstance(value, Sequence) and not isinstance(value, bytes):
         return [_value(item, depth - 1) for item in value[:_KEPT_ITEMS]]
     return _text(value)
 
 
 def _text(value: Any) -> str:
     return escape(redacted(str(value)))
+
+
+@lru_cache(maxsize=256)
+def _key(key: str) -> str:
+    return _text(key)
 
 
 class _Stderr:

@@ -164,7 +164,8 @@ class Acceptor:
             log.info("component.attached", domain=core.domain, address=connection.address)
             return
         self._witness.authorised(connection, event)
-        self._directory.proved(connection, event.pair)
+        remote = event.pair.target if event.may_send else event.pair.sender
+        self._directory.proved(connection, remote)
         initiated = connection.direction == "out"
         if event.may_send == initiated:
             self.counters.add(

@@ -12,8 +12,6 @@ from router.acceptor.connection import Connection
 from router.acceptor.dialling.sharing import Place
 from router.xmpp import jid
 from router.xmpp.initiating import InitiatingStream
-from router.xmpp.pair import DomainPair
-from router.xmpp.s2s import ServerStream
 
 _WILDCARD: Final = "*."
 
@@ -27,23 +25,22 @@ class Directory:
         self._by_key: dict[Key, dict[int, Connection]] = {}
         self._keys: dict[int, set[Key]] = {}
 
-    def proved(self, connection: Connection, pair: DomainPair) -> None:
-        """The pair has been proved, one way or the other."""
-        core = connection.core
-        if not isinstance(core, ServerStream):
-            return
-        known = self._keys.get(connection.number)
-        if isinstance(core, InitiatingStream):
-            new = set(_names(connection)) if known is None else set[Key]()
-            new |= core.targets
-        elif core.is_bidi:
-            # A pair of ours may be asked for only toward what the peer itself has proved here.
-            new = {proved.sender for proved in core.grants.receive if proved.sender in pair}
-        else:
-            return
-        for key in new - (known or set()):
+    def proved(self, connection: Connection, remote: str) -> None:
+        """A pair with this remote domain has been proved, one way or the other."""
+        is_ours = isinstance(connection.core, InitiatingStream)
+        if not (is_ours or connection.core.is_bidi):
+            return  # nothing of ours will ever leave on it
+        keys = self._keys.get(connection.number)
+        if keys is None:
+            keys = self._keys[connection.number] = set()
+            if is_ours:
+                self._add(connection, keys, *_whereabouts(connection))
+        self._add(connection, keys, remote)
+
+    def _add(self, connection: Connection, keys: set[Key], *new: Key) -> None:
+        for key in new:
+            keys.add(key)
             self._by_key.setdefault(key, {})[connection.number] = connection
-        self._keys[connection.number] = new | (known or set())
 
     def gone(self, connection: Connection) -> None:
         """The stream is over."""
@@ -64,7 +61,7 @@ class Directory:
         yield from seen.values()
 
 
-def _names(connection: Connection) -> Iterator[Key]:
+def _whereabouts(connection: Connection) -> Iterator[Key]:
     """Where a stream of ours went, and what its peer's certificate says it is."""
     if connection.peer is not None:
         yield connection.peer

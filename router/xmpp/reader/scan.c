@@ -1,43 +1,16 @@
-/* The hot path of the compiled reader: whole, ordinary stanzas recognised in one pass.
+/* The hot path of the compiled reader: runs of ordinary stanzas, found in one pass.
  *
- * This only ever says yes. What it accepts is well-formed, within the limits, addressed by valid
- * JIDs and neutral (see tokens.py), so its octets may be forwarded as they are. Whatever it is not
- * sure of it leaves to the reader on expat, which alone judges faults: a doubt costs time, never
- * a different result. Called by compiled.py only; all reads lie within [stanza, end).
+ * What `stanza.h` recognises and valid JIDs address may be forwarded as it is. Everything else is
+ * left to the reader on expat, which alone judges faults: a doubt costs time, never a different
+ * result. Called by compiled.py only.
  */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <string.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
-typedef unsigned char octet;
+#include "stanza.h"
 
-enum { MAX_DEPTH = 64, MAX_ATTRIBUTES = 16, MAX_BINDINGS = 32, MAX_NEEDLES = 8 };
 enum { MAX_ADDRESS_BYTES = 768 };
-
-/* What became of a stanza. WAITS: without a fault so far, and cut off by the end of the octets. */
-typedef enum { WHOLE, WAITS, DOUBT, FAILED } Verdict;
-
-typedef struct {
-    const octet *at;
-    Py_ssize_t size;
-} Part;
-
-/* Octets which make the slow path decide; each holds a ':' by which it is found. */
-typedef struct {
-    char *octets;
-    Py_ssize_t size;
-    Py_ssize_t colon;
-} Needle;
-
-typedef struct {
-    Part name;
-    Part value;
-    Py_ssize_t colon; /* offset of ':' in the name, or -1 */
-} Attribute;
 
 typedef struct {
     PyObject_HEAD
@@ -45,469 +18,8 @@ typedef struct {
     PyObject *targets;
     PyObject *judge_sender; /* callable for an address not in the dict; None is a doubt */
     PyObject *judge_target;
-    Needle needles[MAX_NEEDLES];
-    int needle_count;
-    Py_ssize_t max_stanza_bytes;
-    Py_ssize_t max_depth;
-    Py_ssize_t max_attributes;
-    Py_ssize_t max_namespaces;
-    Py_ssize_t max_elements;
+    Rules rules;
 } Scanner;
-
-/* One stanza under way. */
-typedef struct {
-    const Scanner *limits;
-    const octet *begin;
-    const octet *end;
-    Part open[MAX_DEPTH];
-    Py_ssize_t depth;
-    Py_ssize_t elements;
-    Part bound[MAX_BINDINGS]; /* prefixes in scope */
-    Py_ssize_t bound_depth[MAX_BINDINGS];
-    int bound_count;
-    Attribute attributes[MAX_ATTRIBUTES];
-    int attribute_count;
-} Stanza;
-
-/* --- octets --- */
-
-enum { SPACE = 1, NAME_START = 2, NAME = 4, STOP = 8 };
-
-/* STOP: what does not stand for itself in text and attribute values, or must be looked at. */
-static octet classes[256];
-
-static void
-fill_classes(void)
-{
-    for (int c = 0; c < 256; c++) {
-        int letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-        int other = (c >= '0' && c <= '9') || c == '.' || c == '-';
-        int stops = c < 0x20 || c >= 0x80 || (c != 0 && strchr("<&'\":]", c) != NULL);
-        classes[c] = (octet)((letter ? NAME_START | NAME : 0) | (other ? NAME : 0)
-                             | (stops ? STOP : 0));
-    }
-    classes[' '] |= SPACE;
-    classes['\t'] |= SPACE;
-    classes['\r'] |= SPACE;
-    classes['\n'] |= SPACE;
-}
-
-static const octet *
-skip_space(const octet *p, const octet *end)
-{
-    while (p < end && (classes[*p] & SPACE))
-        p++;
-    return p;
-}
-
-/* The first octet that is STOP, or end. */
-static const octet *
-skip_plain(const octet *p, const octet *end)
-{
-#if defined(__SSE2__)
-    while (end - p >= 16) {
-        __m128i these = _mm_loadu_si128((const __m128i *)p);
-        /* signed: controls and everything above ASCII alike are below the space */
-        __m128i found = _mm_cmplt_epi8(these, _mm_set1_epi8(0x20));
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(these, _mm_set1_epi8('<')));
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(these, _mm_set1_epi8('&')));
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(these, _mm_set1_epi8('\'')));
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(these, _mm_set1_epi8('"')));
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(these, _mm_set1_epi8(':')));
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(these, _mm_set1_epi8(']')));
-        if (_mm_movemask_epi8(found))
-            break;
-        p += 16;
-    }
-#endif
-    while (p < end && !(classes[*p] & STOP))
-        p++;
-    return p;
-}
-
-/* Bytes of the UTF-8 sequence at p (RFC 3629) if XML allows its character; 0: cut off; -1: no. */
-static int
-character(const octet *p, const octet *end)
-{
-    octet lead = *p, low = 0x80, high = 0xBF;
-    int size;
-    if (lead >= 0xC2 && lead <= 0xDF) {
-        size = 2;
-    } else if (lead >= 0xE0 && lead <= 0xEF) {
-        size = 3;
-        if (lead == 0xE0)
-            low = 0xA0;
-        if (lead == 0xED)
-            high = 0x9F;
-    } else if (lead >= 0xF0 && lead <= 0xF4) {
-        size = 4;
-        if (lead == 0xF0)
-            low = 0x90;
-        if (lead == 0xF4)
-            high = 0x8F;
-    } else {
-        return -1;
-    }
-    if (end - p < size)
-        return 0;
-    if (p[1] < low || p[1] > high)
-        return -1;
-    for (int i = 2; i < size; i++) {
-        if (p[i] < 0x80 || p[i] > 0xBF)
-            return -1;
-    }
-    if (lead == 0xEF && p[1] == 0xBF && p[2] >= 0xBE) /* U+FFFE, U+FFFF */
-        return -1;
-    return size;
-}
-
-/* Bytes of the reference at the '&'; 0: cut off; -1: a character reference, or none of XML's. */
-static int
-reference(const octet *p, const octet *end)
-{
-    static const char *const known[] = {"&amp;", "&lt;", "&gt;", "&apos;", "&quot;"};
-    for (int i = 0; i < 5; i++) {
-        Py_ssize_t size = (Py_ssize_t)strlen(known[i]);
-        Py_ssize_t given = end - p < size ? end - p : size;
-        if (memcmp(p, known[i], (size_t)given) == 0)
-            return given < size ? 0 : (int)size;
-    }
-    return -1;
-}
-
-static int
-same(Part a, Part b)
-{
-    return a.size == b.size && memcmp(a.at, b.at, (size_t)a.size) == 0;
-}
-
-static int
-is(Part part, const char *text)
-{
-    Py_ssize_t size = (Py_ssize_t)strlen(text);
-    return part.size == size && memcmp(part.at, text, (size_t)size) == 0;
-}
-
-static int
-starts(Part part, const char *text)
-{
-    Py_ssize_t size = (Py_ssize_t)strlen(text);
-    return part.size >= size && memcmp(part.at, text, (size_t)size) == 0;
-}
-
-/* Whether one of the needles lies around the ':' at p. One that is cut off is found next time. */
-static int
-is_needle(const Stanza *s, const octet *p)
-{
-    const Scanner *l = s->limits;
-    for (int i = 0; i < l->needle_count; i++) {
-        const Needle *n = &l->needles[i];
-        if (p - s->begin >= n->colon && s->end - p >= n->size - n->colon
-            && memcmp(p - n->colon, n->octets, (size_t)n->size) == 0)
-            return 1;
-    }
-    return 0;
-}
-
-/* --- pieces of a stanza: each moves *at and says how it went --- */
-
-/* Text up to '<' (quote 0), or an attribute value up to its quote. */
-static Verdict
-characters(const Stanza *s, const octet **at, octet quote)
-{
-    const octet *p = *at;
-    for (;;) {
-        p = skip_plain(p, s->end);
-        if (p == s->end)
-            return WAITS;
-        int size = 1;
-        switch (*p) {
-        case '<':
-            *at = p;
-            return quote ? DOUBT : WHOLE;
-        case '\'':
-        case '"':
-            if (*p == quote) {
-                *at = p;
-                return WHOLE;
-            }
-            break;
-        case '&':
-            size = reference(p, s->end);
-            break;
-        case ':':
-            if (is_needle(s, p))
-                return DOUBT;
-            break;
-        case ']':
-            if (!quote && s->end - p >= 3 && p[1] == ']' && p[2] == '>')
-                return DOUBT;
-            break;
-        case '\t':
-        case '\r':
-        case '\n':
-            break;
-        default:
-            size = *p < 0x80 ? -1 : character(p, s->end);
-        }
-        if (size <= 0)
-            return size == 0 ? WAITS : DOUBT;
-        p += size;
-    }
-}
-
-/* An element's or attribute's name in ASCII, with at most one ':'. */
-static Verdict
-name(const Stanza *s, const octet **at, Part *found, Py_ssize_t *colon)
-{
-    const octet *begin = *at, *p = begin;
-    *colon = -1;
-    if (p == s->end)
-        return WAITS;
-    if (!(classes[*p] & NAME_START))
-        return DOUBT;
-    for (;;) {
-        while (p < s->end && (classes[*p] & NAME))
-            p++;
-        if (p == s->end)
-            return WAITS;
-        if (*p != ':')
-            break;
-        if (*colon >= 0 || is_needle(s, p))
-            return DOUBT;
-        *colon = p - begin;
-        p++;
-        if (p == s->end)
-            return WAITS;
-        if (!(classes[*p] & NAME_START))
-            return DOUBT;
-    }
-    found->at = begin;
-    found->size = p - begin;
-    *at = p;
-    return WHOLE;
-}
-
-/* Whether a namespace name is one that nobody could read in two ways. */
-static int
-is_plain_uri(Part uri)
-{
-    if (uri.size == 0 || starts(uri, "http://www.w3.org/XML/1998/namespace")
-        || starts(uri, "http://www.w3.org/2000/xmlns/"))
-        return 0;
-    for (Py_ssize_t i = 0; i < uri.size; i++) {
-        if (uri.at[i] <= 0x20 || uri.at[i] >= 0x7F || uri.at[i] == '&')
-            return 0;
-    }
-    return 1;
-}
-
-static int
-is_bound(const Stanza *s, Part prefix)
-{
-    for (int i = s->bound_count - 1; i >= 0; i--) {
-        if (same(s->bound[i], prefix))
-            return 1;
-    }
-    return 0;
-}
-
-/* Namespace declarations among the attributes come into scope; the others are counted. */
-static int
-declare(Stanza *s, Py_ssize_t depth)
-{
-    Py_ssize_t plain = 0, declared = 0;
-    for (int i = 0; i < s->attribute_count; i++) {
-        const Attribute *a = &s->attributes[i];
-        int is_default = is(a->name, "xmlns");
-        if (!is_default && !starts(a->name, "xmlns:")) {
-            plain++;
-            continue;
-        }
-        declared++;
-        if (!is_plain_uri(a->value) || (is_default && depth == 1))
-            return 0;
-        if (is_default)
-            continue;
-        Part prefix = {a->name.at + a->colon + 1, a->name.size - a->colon - 1};
-        if (starts(prefix, "xml") || s->bound_count == MAX_BINDINGS)
-            return 0;
-        s->bound[s->bound_count] = prefix;
-        s->bound_depth[s->bound_count++] = depth;
-    }
-    return plain <= s->limits->max_attributes && declared <= s->limits->max_namespaces;
-}
-
-/* Whether all attributes differ and all prefixes are known. */
-static int
-are_proper(const Stanza *s, Part element, Py_ssize_t colon)
-{
-    if (colon >= 0 && !is_bound(s, (Part){element.at, colon}))
-        return 0;
-    for (int i = 0; i < s->attribute_count; i++) {
-        const Attribute *a = &s->attributes[i];
-        for (int j = 0; j < i; j++) {
-            const Attribute *b = &s->attributes[j];
-            if (same(a->name, b->name))
-                return 0;
-            if (a->colon >= 0 && b->colon >= 0) {
-                Part one = {a->name.at + a->colon + 1, a->name.size - a->colon - 1};
-                Part other = {b->name.at + b->colon + 1, b->name.size - b->colon - 1};
-                if (same(one, other)) /* the prefixes might mean the same */
-                    return 0;
-            }
-        }
-        Part prefix = {a->name.at, a->colon};
-        if (a->colon >= 0 && !is(prefix, "xml") && !is(prefix, "xmlns") && !is_bound(s, prefix))
-            return 0;
-    }
-    return 1;
-}
-
-/* A start tag or an empty one, from behind its '<' to behind its '>'. */
-static Verdict
-start_tag(Stanza *s, const octet **at, int *is_empty)
-{
-    Part element;
-    Py_ssize_t colon;
-    Verdict v = name(s, at, &element, &colon);
-    if (v != WHOLE)
-        return v;
-    if (s->depth == MAX_DEPTH || s->depth + 1 > s->limits->max_depth
-        || ++s->elements > s->limits->max_elements)
-        return DOUBT;
-    s->attribute_count = 0;
-    *is_empty = 0;
-    const octet *p = *at;
-    for (;;) {
-        const octet *before = p;
-        p = skip_space(p, s->end);
-        if (p == s->end)
-            return WAITS;
-        if (*p == '>')
-            break;
-        if (*p == '/') {
-            if (p + 1 == s->end)
-                return WAITS;
-            if (p[1] != '>')
-                return DOUBT;
-            *is_empty = 1;
-            p++;
-            break;
-        }
-        if (p == before || s->attribute_count == MAX_ATTRIBUTES)
-            return DOUBT;
-        Attribute *a = &s->attributes[s->attribute_count++];
-        if ((v = name(s, &p, &a->name, &a->colon)) != WHOLE)
-            return v;
-        if (*p != '=')
-            return DOUBT;
-        if (++p == s->end)
-            return WAITS;
-        octet quote = *p;
-        if (quote != '\'' && quote != '"')
-            return DOUBT;
-        a->value.at = ++p;
-        if ((v = characters(s, &p, quote)) != WHOLE)
-            return v;
-        a->value.size = p - a->value.at;
-        p++;
-    }
-    *at = p + 1;
-    if (!declare(s, s->depth + 1) || !are_proper(s, element, colon))
-        return DOUBT;
-    s->open[s->depth++] = element;
-    return WHOLE;
-}
-
-static void
-leave(Stanza *s)
-{
-    while (s->bound_count && s->bound_depth[s->bound_count - 1] == s->depth)
-        s->bound_count--;
-    s->depth--;
-}
-
-/* --- a stanza --- */
-
-typedef struct {
-    int kind; /* 0 message, 1 presence, 2 iq */
-    Part from;
-    Part to;
-} Root;
-
-/* What the root's attributes say, unless the slow path is to judge them. */
-static int
-read_root(const Stanza *s, Root *root)
-{
-    static const char *const kinds[] = {"message", "presence", "iq"};
-    int has_id = 0, has_type = 0;
-    for (root->kind = 0; !is(s->open[0], kinds[root->kind]); root->kind++) {
-        if (root->kind == 2)
-            return 0;
-    }
-    root->from.at = root->to.at = NULL;
-    for (int i = 0; i < s->attribute_count; i++) {
-        const Attribute *a = &s->attributes[i];
-        if (is(a->name, "from")) {
-            root->from = a->value;
-        } else if (is(a->name, "to")) {
-            root->to = a->value;
-        } else if (is(a->name, "id")) {
-            has_id = 1;
-        } else if (is(a->name, "type")) {
-            has_type = is(a->value, "get") || is(a->value, "set") || is(a->value, "result")
-                       || is(a->value, "error");
-        }
-    }
-    if (root->from.at == NULL || root->to.at == NULL)
-        return 0;
-    return root->kind != 2 || (has_id && has_type);
-}
-
-/* The stanza at *at, up to behind its end tag. */
-static Verdict
-scan_stanza(Stanza *s, const octet **at, Root *root)
-{
-    const octet *p = *at;
-    int is_empty;
-    Verdict v;
-    s->depth = s->elements = 0;
-    s->bound_count = 0;
-    do {
-        /* p is at a '<' */
-        if (++p == s->end)
-            return WAITS;
-        if (*p == '/') {
-            if (s->depth == 0)
-                return DOUBT;
-            Part opened = s->open[s->depth - 1];
-            Py_ssize_t given = s->end - ++p;
-            Py_ssize_t compared = given < opened.size ? given : opened.size;
-            if (memcmp(p, opened.at, (size_t)compared) != 0)
-                return DOUBT;
-            if (given <= opened.size)
-                return WAITS;
-            p = skip_space(p + opened.size, s->end);
-            if (p == s->end)
-                return WAITS;
-            if (*p++ != '>')
-                return DOUBT;
-            leave(s);
-        } else {
-            if ((v = start_tag(s, &p, &is_empty)) != WHOLE)
-                return v;
-            if (s->depth == 1 && !read_root(s, root))
-                return DOUBT;
-            if (is_empty)
-                leave(s);
-        }
-        if (s->depth && (v = characters(s, &p, 0)) != WHOLE)
-            return v;
-    } while (s->depth);
-    *at = p;
-    return WHOLE;
-}
 
 /* The normalised domain of a raw address, borrowed from `known` or new; NULL: none, or an error. */
 static PyObject *
@@ -645,7 +157,7 @@ Scanner_scan(Scanner *self, PyObject *const *given, Py_ssize_t count)
     Root last = {0}, root;
     Stanza stanza;
     Verdict v = WHOLE;
-    stanza.limits = self;
+    stanza.rules = &self->rules;
     while (v == WHOLE) {
         p = skip_space(p, end);
         if (p == end)
@@ -656,7 +168,7 @@ Scanner_scan(Scanner *self, PyObject *const *given, Py_ssize_t count)
         }
         const octet *at = p;
         stanza.begin = p;
-        stanza.end = end - p > self->max_stanza_bytes ? p + self->max_stanza_bytes : end;
+        stanza.end = end - p > self->rules.max_stanza_bytes ? p + self->rules.max_stanza_bytes : end;
         v = scan_stanza(&stanza, &at, &root);
         if (v == WAITS && stanza.end < end) /* too big */
             v = DOUBT;
@@ -683,8 +195,8 @@ PyDoc_STRVAR(limit_doc,
 static PyObject *
 Scanner_limit(Scanner *self, PyObject *arguments)
 {
-    if (!PyArg_ParseTuple(arguments, "nnnnn", &self->max_stanza_bytes, &self->max_depth,
-                          &self->max_attributes, &self->max_namespaces, &self->max_elements))
+    if (!PyArg_ParseTuple(arguments, "nnnnn", &self->rules.max_stanza_bytes, &self->rules.max_depth,
+                          &self->rules.max_attributes, &self->rules.max_namespaces, &self->rules.max_elements))
         return NULL;
     Py_RETURN_NONE;
 }
@@ -712,7 +224,7 @@ Scanner_init(Scanner *self, PyObject *arguments, PyObject *keywords)
             PyErr_SetString(PyExc_ValueError, "a needle without a colon");
             return -1;
         }
-        Needle *needle = &self->needles[self->needle_count];
+        Needle *needle = &self->rules.needles[self->rules.needle_count];
         needle->octets = PyMem_Malloc((size_t)size);
         if (needle->octets == NULL) {
             PyErr_NoMemory();
@@ -721,7 +233,7 @@ Scanner_init(Scanner *self, PyObject *arguments, PyObject *keywords)
         memcpy(needle->octets, octets, (size_t)size);
         needle->size = size;
         needle->colon = colon - octets;
-        self->needle_count++;
+        self->rules.needle_count++;
     }
     self->senders = Py_NewRef(senders);
     self->targets = Py_NewRef(targets);
@@ -735,8 +247,8 @@ static void
 Scanner_dealloc(Scanner *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    for (int i = 0; i < self->needle_count; i++)
-        PyMem_Free(self->needles[i].octets);
+    for (int i = 0; i < self->rules.needle_count; i++)
+        PyMem_Free(self->rules.needles[i].octets);
     Py_XDECREF(self->senders);
     Py_XDECREF(self->targets);
     Py_XDECREF(self->judge_sender);

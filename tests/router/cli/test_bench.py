@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bench import core
+from bench.core import alone, profile
 from router.cli.app import app
 
-STAGES = [core.Stage("reader", 1.0, 1, "octets → runs")]
+PARTS = [alone.Part("reader", 1, "octets to runs", (1.0,))]
 
 
 def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
@@ -28,7 +28,8 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
 
 
 def test_arguments_and_options_reach_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "measure", lambda: STAGES)
+    monkeypatch.setattr(alone, "measure", lambda *_, **__: PARTS)
+    monkeypatch.setattr(profile, "measure", lambda *_, **__: [])
     result = CliRunner().invoke(app, ["bench", "core", "--json"])
     assert result.exit_code == 0
     assert '"reader"' in result.stdout

@@ -27,7 +27,7 @@ def key(sender: str = CAPULET, stream_id: str = "s1") -> VerifyKey:
 
 
 async def test_a_dial_waits_on_one_line_until_it_is_settled_once() -> None:
-    dial = Dial(PAIR, asyncio.get_running_loop().create_future())
+    dial = Dial(PAIR, 0, asyncio.get_running_loop().create_future())
     road = line(outbound())
     assert not dial.settle(AUTHORISED)
     dial.join(road, asyncio.get_running_loop().create_future())
