@@ -59,6 +59,7 @@ class Causeway(Daemon):
         workers: int = 1,
         s2s_port: int = 0,
         settings: Mapping[str, Toml] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.config_path = directory / "causeway.toml"
         # Not below `directory`: the path of a Unix socket has at most 107 bytes.
@@ -70,7 +71,7 @@ class Causeway(Daemon):
             host=HOST,
             ready_line=READY_LINE,
             stop_timeout_s=30,
-            environment={"PYTHONPATH": str(TREE)},
+            environment={"PYTHONPATH": str(TREE), **(environment or {})},
         )
         peers: dict[str, Toml] = {"*": {"bidi": bidi}}
         for name, (host, port) in (routes or {}).items():

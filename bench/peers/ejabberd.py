@@ -17,7 +17,7 @@ from bench.peers.nameserver import Nameserver
 HOST: Final = "127.0.0.1"
 LIBRARIES: Final = Path("/usr/lib")
 BIND_FAILURE: Final = "Failed to open socket"
-READY_LINE: Final = "is started in the node"
+READY_LINE: Final = "causeway: ejabberd serves"
 ESTABLISHED: Final = re.compile(
     r"Accepted (inbound|outbound) s2s (\S+) authentication (\S+) -> (\S+) "
 )
@@ -45,8 +45,14 @@ def installed() -> bool:
 
 def library() -> Path | None:
     """Where Erlang finds the package `ejabberd`: a directory with ejabberd-VERSION/ebin in it."""
-    found = sorted(LIBRARIES.glob("*/ejabberd-*/ebin/ejabberd.app"))
-    return found[-1].parents[2] if found else None
+    package = _package()
+    return package.parent if package else None
+
+
+def version() -> str:
+    """Of the package, or "unknown" without one."""
+    package = _package()
+    return package.name.removeprefix("ejabberd-") if package else "unknown"
 
 
 class Ejabberd(Daemon):
@@ -84,7 +90,11 @@ class Ejabberd(Daemon):
         self._config_path = directory / "ejabberd.yml"
         self._inetrc_path = directory / "inetrc"
         super().__init__(
-            ("erl", "-noinput", "-mnesia", "dir", f'"{directory / "spool"}"', "-s", "ejabberd"),
+            (
+                *("erl", "-noinput", "-mnesia", "dir", f'"{directory / "spool"}"'),
+                # In this order, and to standard output, so that no log level can hide it.
+                *("-s", "ejabberd", "-eval", f'io:put_chars("{READY_LINE}\\n")'),
+            ),
             directory=directory,
             ports=[self.s2s_port, *([self.component_port] if self.components else [])],
             host=HOST,
@@ -184,3 +194,8 @@ def zone(routes: Mapping[str, tuple[str, int]]) -> dict[str, dict[str, list[str]
         f"_xmpp-server._tcp.{domain}": {"SRV": [f"0 0 {port} {address}."]}
         for domain, (address, port) in routes.items()
     }
+
+
+def _package() -> Path | None:
+    found = sorted(LIBRARIES.glob("*/ejabberd-*/ebin/ejabberd.app"))
+    return found[-1].parents[1] if found else None

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.peers.daemon import Daemon, DaemonError, free_port
 
 HOST = "127.0.0.1"
+VERSION_FILE = Path("/usr/lib/prosody/prosody.version")
 LUA_MODULES = Path(__file__).with_name("lua")
 MODULES = ("causeway_route", "disco", "ping", "roster", "saslauth", "tls")
 BIND_FAILURE = "Failed to open server port"
@@ -33,6 +34,11 @@ Lua = str | bool | int | Sequence["Lua"] | Mapping[str, "Lua"]
 def installed() -> bool:
     """Whether this machine has Prosody at all."""
     return shutil.which("prosody") is not None
+
+
+def version() -> str:
+    """What the package says it is, or "unknown": the program itself has no option for it."""
+    return VERSION_FILE.read_text().strip() if VERSION_FILE.exists() else "unknown"
 
 
 class Prosody(Daemon):

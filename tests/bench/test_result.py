@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import result
+from bench import result, subjects
+from router.xmpp.reader import IMPLEMENTATION
 
 
 def test_the_header_says_what_a_figure_means_nothing_without() -> None:
@@ -25,7 +26,17 @@ def test_the_header_says_what_a_figure_means_nothing_without() -> None:
     assert machine["kernel"] == os.uname().release
     assert machine["cpu"]
     assert versions["pyzmq"] == version("pyzmq")
-    assert set(versions) >= {"python", "causeway", "uvloop"}
+    assert set(versions) >= {"python", "causeway", "uvloop", "openssl"}
+    assert versions["reader"] == IMPLEMENTATION
+
+
+def test_the_versions_of_other_servers_are_there_when_they_took_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subjects, "version", lambda name: f"{name} 1.2")
+    versions = result.header("idle", ["prosody", "haproxy"])["versions"]
+    assert (versions["prosody"], versions["haproxy"]) == ("prosody 1.2", "haproxy 1.2")
+    assert "prosody" not in result.header("idle")["versions"]
 
 
 def test_a_tree_without_history_is_an_unknown_commit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,8 +47,9 @@ def test_a_tree_without_history_is_an_unknown_commit(monkeypatch: pytest.MonkeyP
 
 def test_a_document_is_the_header_and_the_results_as_they_were() -> None:
     rows = [{"mode": "in", "cpu_us": 1.5}]
-    document = result.document("throughput", rows)
+    document = result.document("throughput", rows, settings={"rounds": 3})
     assert document["results"] is rows
+    assert document["settings"] == {"rounds": 3}
     assert document["benchmark"] == "throughput"
 
 

@@ -1,9 +1,9 @@
-"""The result of `causeway bench hostile` for people. Called by `commands`."""
+"""The result of `causeway bench hostile` for people. Called by `command`."""
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.hostile import MAX_P99_MS, Result
+from bench.hostile.measure import MAX_P99_MS, Result
 
 
 def show(result: Result, console: Console) -> None:

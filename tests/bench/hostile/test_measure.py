@@ -2,15 +2,11 @@
 
 import dataclasses
 import io
-import json
-from pathlib import Path
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
-from bench import flood, hostile, hostile_tables
-from bench.commands import app
+from bench.hostile import flood, measure, tables
 from bench.remote import STANZA_BYTES, chat
 from bench.steady import Arrivals, numbered, quantile_ms
 
@@ -55,7 +51,7 @@ def test_quantiles() -> None:
 @pytest.mark.processes
 async def test_a_short_flood_harms_nobody() -> None:
     said: list[str] = []
-    found = await hostile.measure(
+    found = await measure.measure(
         seconds=3,
         stanzas_per_s=400,
         connections_per_minute=1320,
@@ -73,16 +69,20 @@ async def test_a_short_flood_harms_nobody() -> None:
     assert found.connections["half_open"] == {"left by us": 6}
     assert 0 < found.rss_before_mib <= found.rss_peak_mib
     assert set(found.cpu_share) >= {"supervisor", "a0.1", "w0.1", "generator of the flood"}
-    assert len(said) == 2
-    assert hostile.as_row(found)["made"] == 66
+    assert len(said) == measure.PARTS
+    assert found.course
+    assert [moment.at_s for moment in found.course] == sorted(m.at_s for m in found.course)
+    assert all(0 < moment.p50_ms <= moment.p99_ms for moment in found.course)
+    assert all(0 < moment.rss_mib <= found.rss_peak_mib for moment in found.course)
+    assert measure.as_row(found)["made"] == 66
     shown = io.StringIO()
-    hostile_tables.show(found, Console(file=shown, width=120))
+    tables.show(found, Console(file=shown, width=120))
     assert "66 hostile connections" in shown.getvalue()
     assert "dialback flood" in shown.getvalue()
 
 
-LATENCY = hostile.Latency(1, 2, 3, 4)
-GOOD = hostile.Result(
+LATENCY = measure.Latency(1, 2, 3, 4)
+GOOD = measure.Result(
     seconds=60,
     stanzas_per_s=2000,
     connections_per_minute=2000,
@@ -108,7 +108,7 @@ GOOD = hostile.Result(
         {"duplicated": 1},
         {"reordered": 1},
         {"forged": 1},
-        {"flooded": hostile.Latency(1, hostile.MAX_P99_MS, 300, 400)},
+        {"flooded": measure.Latency(1, measure.MAX_P99_MS, 300, 400)},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -116,19 +116,3 @@ def test_each_harm_is_a_failure(change: dict[str, object]) -> None:
     assert GOOD.is_good
     assert GOOD.made == 3
     assert not dataclasses.replace(GOOD, **change).is_good
-
-
-@pytest.mark.parametrize(("lost", "status"), [(0, 0), (1, 1)])
-def test_the_command_says_by_its_status_whether_harm_was_done(
-    lost: int, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    async def measure(**settings: object) -> hostile.Result:
-        assert (settings["seconds"], settings["stanzas_per_s"]) == (7, 2000)
-        return dataclasses.replace(GOOD, lost=lost)
-
-    monkeypatch.setattr(hostile, "measure", measure)
-    out = tmp_path / "hostile.json"
-    ran = CliRunner().invoke(app, ["hostile", "--seconds", "7", "--out", str(out)])
-    assert ran.exit_code == status, ran.output
-    assert "3 hostile connections" in ran.stdout
-    assert json.loads(out.read_text())["results"]["lost"] == lost

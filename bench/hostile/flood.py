@@ -270,7 +270,7 @@ async def in_a_process(settings: Settings) -> tuple[dict[str, dict[str, int]], f
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "bench.flood",
+        "bench.hostile.flood",
         json.dumps(asdict(settings)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""`causeway bench hostile`: what a flood of hostile connections costs those who behave.
+"""The measurement of `causeway bench hostile`.
 
 One real node, ordinary stanzas at a fixed rate through it and back (`steady`), and beside them
 connections that each do something wrong (`flood`). Measures loss, order, latency, memory and CPU.
@@ -14,21 +14,23 @@ from typing import Final
 
 import psutil
 
-from bench import flood
 from bench.authority import Authority
+from bench.cost import cpu_s
+from bench.hostile import flood
 from bench.peers.causeway import HOST, Causeway
 from bench.peers.nameserver import Nameserver
 from bench.remote import STANZA_BYTES, client_context
 from bench.remote import chat as chat_message
 from bench.steady import Metronome, Replier, quantile_ms
-from bench.throughput import cpu_s
 from router.xmpp.pair import DomainPair
 
 LOCAL: Final = "montague.lit"
 REMOTE: Final = "capulet.lit"
 SECRET: Final = "s3cr3t"
 MAX_P99_MS: Final = 250.0
-SAMPLE_S: Final = 0.5
+SAMPLE_S: Final = 1.0
+PARTS: Final = 3
+"""How often `measure` says what goes on now."""
 SETTLE_S: Final = 5.0
 MAX_HOLD_S: Final = 15.0
 
@@ -48,6 +50,16 @@ class Latency:
     def of(cls, latencies_s: list[float]) -> "Latency":
         """The quantiles of some."""
         return cls(*(quantile_ms(latencies_s, share) for share in (0.5, 0.99, 0.999, 1.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The second before `at_s`: what the ordinary stanzas and the node's memory were like."""
+
+    at_s: float
+    p50_ms: float
+    p99_ms: float
+    rss_mib: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,8 @@ class Result:
     """By kind, by end."""
     cpu_share: dict[str, float]
     """Of a core during the flood, by process; the two generators are among them."""
+    course: tuple[Moment, ...] = ()
+    """From the beginning of the flood to the end of its last connection."""
 
     @property
     def made(self) -> int:
@@ -149,6 +163,7 @@ async def _run(
     settings: flood.Settings,
     say: Say,
 ) -> Result:
+    say("calm: only ordinary stanzas")
     pids = {"supervisor": node.pid, **node.children()}
     stop = asyncio.Event()
     sending = asyncio.create_task(ordinary.run(stop))
@@ -158,12 +173,12 @@ async def _run(
     await asyncio.sleep(min(5.0, settings.seconds / 4))
     flooded_from = len(ordinary.latencies_s)
     before = _rss_mib(pids)
-    say(f"calm for a while; the node has {before:.1f} MiB; now the flood")
+    say(f"the flood; the node had {before:.1f} MiB before")
 
     used = {name: cpu_s(pid) for name, pid in pids.items()}
     own, began = time.process_time(), time.monotonic()
-    memory_mib: list[float] = [before]
-    watch = asyncio.create_task(_watch(pids, memory_mib))
+    course: list[Moment] = []
+    watch = asyncio.create_task(_watch(pids, ordinary.latencies_s, course))
     flooding = asyncio.create_task(flood.in_a_process(settings))
     await asyncio.wait((flooding,), timeout=settings.seconds)
     wall = time.monotonic() - began
@@ -192,10 +207,11 @@ async def _run(
         calm=Latency.of(ordinary.latencies_s[calm_from:flooded_from]),
         flooded=Latency.of(ordinary.latencies_s[flooded_from:flooded_to]),
         rss_before_mib=before,
-        rss_peak_mib=max(*memory_mib, after),
+        rss_peak_mib=max(before, after, *(moment.rss_mib for moment in course)),
         rss_after_mib=after,
         connections=connections,
         cpu_share=share,
+        course=tuple(course),
     )
     ordinary.close()
     replier.close()
@@ -210,10 +226,13 @@ def _rss_mib(pids: dict[str, int]) -> float:
     return sum(float(psutil.Process(pid).memory_info().rss) for pid in pids.values()) / 2**20
 
 
-async def _watch(pids: dict[str, int], memory_mib: list[float]) -> None:
+async def _watch(pids: dict[str, int], latencies_s: list[float], course: list[Moment]) -> None:
+    began, seen = time.monotonic(), len(latencies_s)
     while True:
-        memory_mib.append(_rss_mib(pids))
         await asyncio.sleep(SAMPLE_S)
+        new, seen = latencies_s[seen:], len(latencies_s)
+        p50, p99 = (quantile_ms(new, share) for share in (0.5, 0.99))
+        course.append(Moment(time.monotonic() - began, p50, p99, _rss_mib(pids)))
 
 
 def as_row(result: Result) -> dict[str, object]:
