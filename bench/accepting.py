@@ -65,8 +65,7 @@ class _Arriving(asyncio.Protocol):
 class Accepting:
     """Remote domains that a server may dial, all on one port; `contexts` has one for each.
 
-    What arrives counts in `tally`, whichever it is at the moment. SASL EXTERNAL is on offer to
-    everybody.
+    SASL EXTERNAL is on offer to everybody. Streams live as long as the server wants them.
     """
 
     def __init__(self, contexts: dict[str, SSL.Context]) -> None:
@@ -75,6 +74,12 @@ class Accepting:
         self.tally = Tally()
         self.streams: set[Dialled] = set()
         self.listener = Listener(lambda transport: self.streams.add(Dialled(self, transport)))
+
+    def count_in(self, tally: Tally) -> None:
+        """From now on what arrives on any of the streams counts here."""
+        self.tally = tally
+        for stream in self.streams:
+            stream.tally = tally
 
 
 class Dialled(Load):

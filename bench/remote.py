@@ -291,8 +291,11 @@ class Component(Load):
                 self._write(self._reply * (self.arrived - before))
             return
         self._received += octets
-        if b"<handshake/>" in self._received:
+        _, answer, after = self._received.partition(b"<handshake/>")
+        if answer:
             self.ready.set()
+            if after:  # what has waited for the component comes at once
+                self.data_received(after)
         elif found := _STREAM_ID.search(self._received):
             digest = hashlib.sha1(found[1] + self._secret.encode()).hexdigest()
             self._received = b""

@@ -85,14 +85,20 @@ def _is_usual(each: Comparison, among: list[Comparison]) -> bool:
 
 def _bars(auth: str, shown: list[Comparison]) -> Section:
     groups = {
-        between(each.cell) + shared(each.cell): {
-            quantity.name: each.saved_percent(quantity) for quantity in _IN_BARS
+        quantity.name: {
+            between(each.cell) + shared(each.cell): _whole(each.saved_percent(quantity))
+            for each in shown
         }
-        for each in shown
+        for quantity in _IN_BARS
     }
     title = f"Saved with {AUTHS[auth]}, {shown[0].cell.pairs} pairs at once"
-    text = "In percent of what the same takes without bidi. Below 0, without a bar: it takes more."
+    text = "In percent of what the same takes without bidi. Below 0: it takes more with it."
     return Section(title, text, plots.grouped_bars(title, groups, "%"))
+
+
+def _whole(percent: float) -> float:
+    """Tenths of a percent are noise."""
+    return round(percent) if isfinite(percent) else percent
 
 
 def _over_distance(found: list[Comparison]) -> list[Section]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, cast
+from xml.sax.saxutils import unescape
 
 from OpenSSL import SSL
 
@@ -142,12 +143,18 @@ class _Answering:
 
 
 def _header(theirs: bytes) -> bytes:
-    given = dict(_ATTRIBUTE.findall(theirs))
+    given = _given(theirs)
     return writer.server_header(
-        sender=given.get(b"to", b"").decode(),
-        target=given.get(b"from", b"").decode(),
-        stream_id=secrets.token_hex(8),
+        sender=given.get("to"), target=given.get("from"), stream_id=secrets.token_hex(8)
     )
+
+
+def _given(tag: bytes) -> dict[str, str]:
+    """The addresses and the id of a tag."""
+    return {
+        name.decode(): unescape(value.decode(), {"&apos;": "'", "&quot;": '"'})
+        for name, value in _ATTRIBUTE.findall(tag)
+    }
 
 
 def answer(heard: bytes) -> tuple[bytes, bytes]:
@@ -160,12 +167,6 @@ def answer(heard: bytes) -> tuple[bytes, bytes]:
 
 
 def _valid(asked: re.Match[bytes]) -> bytes:
-    given = dict(_ATTRIBUTE.findall(asked[2]))
-    answer = {
-        "from": given[b"to"].decode(),
-        "to": given[b"from"].decode(),
-        "id": given[b"id"].decode() if b"id" in given else None,
-        "type": "valid",
-    }
-    name = asked[1].decode()
-    return f"<db:{name}{writer.attributes(answer)}/>".encode()
+    name, given = asked[1].decode(), _given(asked[2])
+    said = {"from": given["to"], "to": given["from"], "id": given.get("id"), "type": "valid"}
+    return f"<db:{name}{writer.attributes(said)}/>".encode()

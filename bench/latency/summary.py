@@ -127,19 +127,14 @@ def saturation(rows: Rows, subject: str, mode: str) -> Saturation | None:
 
 def _edge(rows: Rows) -> tuple[float, bool]:
     """The highest rate carried below the lowest that was not, and whether there was such a one."""
-    probes = [row for row in rows if row["kind"] == "probe"]
-    failed = [
-        row["offered_per_s"]
-        for row in probes
-        if row["is_saturated"] and not row["is_generator_limited"]
-    ]
-    lowest = min(failed, default=float("inf"))
-    held = [
+    carried = {row["offered_per_s"] for row in rows if not row["is_saturated"]}
+    failed = {
         row["offered_per_s"]
         for row in rows
-        if not row["is_saturated"] and row["offered_per_s"] < lowest
-    ]
-    return max(held, default=0.0), bool(failed)
+        if row["kind"] == "probe" and row["is_saturated"] and not row["is_generator_limited"]
+    } - carried
+    lowest = min(failed, default=float("inf"))
+    return max((rate for rate in carried if rate < lowest), default=0.0), bool(failed)
 
 
 def targets(rows: Rows) -> list[Target]:

@@ -151,6 +151,8 @@ async def _started(plan: Plan, root: Path) -> AsyncIterator["_Run"]:
             trust_anchors=authority.anchors,
             components=dict.fromkeys(local, SECRET),
             routes=dict.fromkeys(remote, (HOST, listener.port)),
+            # The generator proves itself by certificates alone, and takes those.
+            dialback=False,
             acceptors=plan.acceptors,
             workers=plan.workers,
         )

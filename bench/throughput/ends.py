@@ -87,10 +87,13 @@ class Town:
 async def around(
     server: Subject, town: Town, accepting: Accepting, cell: Cell
 ) -> AsyncIterator[Ends]:
-    """Connected until the block ends, then closed in order. Raises ConnectionError."""
+    """Connected until the block ends, then closed in order. Raises ConnectionError.
+
+    Streams that the server opened stay: one that dials again at once may not be let.
+    """
     pairs = town.pairs(cell.pairs)
-    outer = accepting.tally = Tally()
-    inner = Tally()
+    outer, inner = Tally(), Tally()
+    accepting.count_in(outer)
     components = {name: Component(name, SECRET, tally=inner) for name in town.hosted}
     remotes = [Remote(pair, town.clients[pair.sender], outer) for pair in pairs]
     try:
@@ -113,7 +116,7 @@ async def around(
             inner,
         )
     finally:
-        await leave((*remotes, *accepting.streams, *components.values()))
+        await leave((*remotes, *components.values()))
 
 
 async def _connect(remotes: Sequence[Remote], port: int) -> None:

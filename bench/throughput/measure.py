@@ -150,8 +150,6 @@ async def _servers(
     }
     wanted = dict.fromkeys((step.subject, step.cell.acceptors) for step in plan(settings))
     async with AsyncExitStack() as stack:
-        accepting = Accepting(contexts)
-        await stack.enter_async_context(accepting.listener)
         servers: dict[tuple[str, int], Server] = {}
         for name, acceptors in wanted:
             directory = home / f"{name}-{acceptors}"
@@ -160,6 +158,8 @@ async def _servers(
                     Relay(name, directory, town)
                 )
                 continue
+            accepting = Accepting(contexts)
+            await stack.enter_async_context(accepting.listener)
             server = subjects.subject(
                 name,
                 directory,

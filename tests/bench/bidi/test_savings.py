@@ -40,11 +40,13 @@ def test_medians_are_of_the_rounds_and_savings_within_each() -> None:
     assert found.saved_by_round(savings.CONNECTIONS) == (50, 50, 50)
 
 
-def test_a_round_without_its_counterpart_is_left_out() -> None:
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_round_without_its_counterpart_is_left_out(lost: bool) -> None:
     whole = rows([OFF, ON], rounds=2)
-    (found,) = comparisons([row for row in whole if (row["round"], row["cell"]["bidi"]) != (0, 1)])
+    some = [row for row in whole if (row["round"], row["cell"]["bidi"]) != (0, lost)]
+    (found,) = comparisons(some)
     assert [each.round for each in (*found.off, *found.on)] == [1, 1]
-    assert comparisons(rows([OFF])) == []
+    assert comparisons(rows([OFF])) == comparisons(rows([ON])) == []
 
 
 def test_what_grows_with_the_distance_is_round_trips() -> None:
