@@ -204,21 +204,23 @@ class Dialer:
         return outcome
 
     async def _let_others_first(self, dial: Dial) -> None:
-        """Wait while dials that began earlier open a stream that may take this pair as well.
+        """Wait for the first dial that opens a stream which may take this pair as well.
 
         Many pairs that need the same server at once, as after a start, then end up on one stream.
+        Where that stream takes no other pair, neither will the next: so nobody waits for a second.
         """
         going = {each for place in dial.places for each in self._going_to[place]}
-        leaders = [
-            each
-            for each in sorted(going, key=attrgetter("number"))
-            if each.number < dial.number and self._sharing.may_follow(each.pair, dial.pair)
-        ]
-        until_s = self._loop.time() + _CONNECT_S
-        for leader in leaders:
-            await asyncio.wait([leader.over], timeout=max(0.0, until_s - self._loop.time()))
-            if not leader.over.done() or leader.over.result().error is not None:
-                return
+        leader = min(
+            (
+                each
+                for each in going
+                if each.number < dial.number and self._sharing.may_follow(each.pair, dial.pair)
+            ),
+            key=attrgetter("number"),
+            default=None,
+        )
+        if leader is not None:
+            await asyncio.wait([leader.over], timeout=_CONNECT_S)
 
     def _arrived(self, dial: Dial) -> None:
         """The dial is over: none need wait for it."""
