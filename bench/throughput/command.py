@@ -54,7 +54,10 @@ def throughput_command(
         int, typer.Option(min=1, help="Hosted domains that the pairs are spread over.")
     ] = 1,
     burst_bytes: Annotated[
-        int, typer.Option(min=1, help="Octets of one pair before it is the next one's turn.")
+        int,
+        typer.Option(
+            min=1, help="Octets of one pair before the next one's turn; fewer when pairs are many."
+        ),
     ] = CHUNK_BYTES,
     reader_in_use: Annotated[
         Readers | None, typer.Option("--reader", help="Default: what a node uses here.")

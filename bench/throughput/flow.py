@@ -11,8 +11,8 @@ from typing import Final
 
 from bench.remote import Load, Tally
 
-WINDOW_BYTES: Final = 8 << 20
-"""What may be under way, or one burst of each pair: no server is measured by how it hoards."""
+WINDOW_BYTES: Final = 12 << 20
+"""What may be under way in all: no server is measured by how it hoards, or by when it bounces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Source:
     stanza: bytes
 
 
-def burst_of(burst_bytes: int, stanza_bytes: int) -> int:
-    """Stanzas that are written at once."""
-    return max(1, burst_bytes // stanza_bytes)
+def burst_of(burst_bytes: int, stanza_bytes: int, sources: int) -> int:
+    """Stanzas that are written at once, so that one burst of every source is within the window."""
+    return max(1, min(burst_bytes, WINDOW_BYTES // sources) // stanza_bytes)
 
 
 async def flow(sources: Sequence[Source], each: int, burst_bytes: int, tally: Tally) -> None:
@@ -35,8 +35,8 @@ async def flow(sources: Sequence[Source], each: int, burst_bytes: int, tally: Ta
     once all is written. Raises ConnectionError when a connection ends.
     """
     size = len(sources[0].stanza)
-    burst = burst_of(burst_bytes, size)
-    window = max(burst * len(sources), WINDOW_BYTES // size)
+    burst = burst_of(burst_bytes, size, len(sources))
+    window = max(burst, WINDOW_BYTES // size)
     chunks = {source.stanza: source.stanza * burst for source in sources}
     waiting = deque((source, each) for source in sources)
     sent = passed_over = 0
@@ -72,7 +72,7 @@ class Answers:
 
     def __init__(self, sources: Sequence[Source], burst_bytes: int) -> None:
         self._sources = sources
-        self._burst = burst_of(burst_bytes, len(sources[0].stanza))
+        self._burst = burst_of(burst_bytes, len(sources[0].stanza), len(sources))
         self._at = 0
         self._left = self._burst
 

@@ -57,6 +57,7 @@ class Sample:
     pairs: int
     size_bytes: int
     acceptors: int
+    burst_stanzas: int
     round: int
     stanzas: int
     wall_s: float
@@ -196,6 +197,9 @@ async def _measured(server: Server, ends: Ends, step: Step, settings: Settings) 
     tally = ends.inner if cell.direction == "in" else ends.outer
     if cell.direction == "echo":
         ends.inner.answer = Answers(ends.outward, settings.burst_bytes)
+    else:
+        back = ends.outer if cell.direction == "in" else ends.inner
+        back.answer = lambda count: tally.end()  # an error came back: what it answers is missing
     await _first_of_each(sources, tally)
     rate = await _warm_up(sources, tally, cell, settings)
     each = share(rate * settings.seconds, cell, settings)
@@ -215,6 +219,7 @@ async def _measured(server: Server, ends: Ends, step: Step, settings: Settings) 
         pairs=cell.pairs,
         size_bytes=cell.size_bytes,
         acceptors=cell.acceptors,
+        burst_stanzas=burst_of(settings.burst_bytes, cell.size_bytes, cell.pairs),
         round=step.round,
         stanzas=handed,
         wall_s=wall_s,
@@ -253,7 +258,7 @@ def share(stanzas: float, cell: Cell, settings: Settings) -> int:
     """
     if settings.stanzas:
         return max(1, settings.stanzas // cell.pairs)
-    burst = burst_of(settings.burst_bytes, cell.size_bytes) if cell.pairs > 1 else 1
+    burst = burst_of(settings.burst_bytes, cell.size_bytes, cell.pairs) if cell.pairs > 1 else 1
     return burst * max(1, round(stanzas / cell.pairs / burst))
 
 
@@ -269,7 +274,8 @@ async def _run(sources: Sequence[Source], each: int, burst_bytes: int, tally: Ta
         reason = f"{tally.arrived} of {total} stanzas arrived within {LIMIT_S:g} s"
         raise ConnectionError(reason) from None
     if tally.arrived != total:
-        raise ConnectionError(f"the connection ended after {tally.arrived} of {total} stanzas")
+        reason = f"a connection ended, or an error came back, after {tally.arrived} of {total}"
+        raise ConnectionError(f"{reason} stanzas")
 
 
 def _line(sample: Sample) -> str:

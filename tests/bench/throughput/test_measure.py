@@ -1,13 +1,16 @@
 """The order of the rounds, the size of a share, and small real runs, each of which moves it all."""
 
+from contextlib import AbstractAsyncContextManager
+
 import pytest
 
 from bench import subjects
-from bench.remote import MARK, Load
+from bench.remote import MARK, Load, Tally
 from bench.throughput import measure
 from bench.throughput.cells import Cell, cells
-from bench.throughput.measure import Sample, Settings, as_rows, plan, rotated, share
+from bench.throughput.ends import Ends
 from bench.throughput.flow import Source
+from bench.throughput.measure import Sample, Settings, as_rows, plan, rotated, share
 
 IN, IN_8 = Cell("in", 1, 383), Cell("in", 8, 383)
 
@@ -78,10 +81,40 @@ def test_a_number_that_was_asked_for_is_kept() -> None:
 
 
 def test_a_row_has_the_rate_too() -> None:
-    sample = Sample("causeway", "in", "in", 1, 383, 1, 1, 1000, 0.5, 4.0, {"a0.1": 4.0}, 0.3)
+    sample = Sample("causeway", "in", "in", 1, 383, 1, 171, 1, 1000, 0.5, 4.0, {"a0.1": 4.0}, 0.3)
     (row,) = as_rows([sample])
     assert row["per_second"] == 2000
     assert row["cpu_us_by_process"] == {"a0.1": 4.0}
+
+
+async def test_an_error_that_comes_back_ends_the_run_at_once() -> None:
+    inner, outer = Tally(), Tally()
+    end = Load()
+    end._layer = Returning(outer)  # type: ignore[assignment]
+    ends = Ends([Source(end, MARK)], [], outer, inner)
+    step = measure.Step(1, IN, "one")
+    with pytest.raises(ConnectionError, match="an error came back, after 0 of 1"):
+        await measure._measured(Idle(), ends, step, settings("one", stanzas=10))
+
+
+class Returning:
+    """A layer whose peer bounces everything."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def write(self, octets: bytes) -> None:
+        self._tally.add(octets.count(MARK))
+
+
+class Idle:
+    """A server that is none."""
+
+    def processes(self) -> dict[str, int]:
+        return {}
+
+    def around(self, cell: Cell) -> AbstractAsyncContextManager[Ends]:
+        raise NotImplementedError
 
 
 class Cut:

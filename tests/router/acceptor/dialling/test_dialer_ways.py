@@ -262,8 +262,8 @@ async def test_a_dial_waits_for_the_first_of_the_others_and_only_so_long(
     """Domains that somebody put at the same place must not keep it up one after another."""
     waits: list[tuple[asyncio.Future[Outcome], float]] = []
 
-    async def wait(waited: list[asyncio.Future[Outcome]], timeout: float) -> None:
-        waits.append((waited[0], timeout))
+    async def wait(waited: list[asyncio.Future[Outcome]], **limit: float) -> None:
+        waits.append((waited[0], limit["timeout"]))
 
     loop, place = asyncio.get_running_loop(), (HOST, 5269)
     dials = [
