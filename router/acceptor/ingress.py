@@ -51,12 +51,13 @@ class Ingress:
         self, connection: Connection, pair: DomainPair, counts: Counts, octets: bytes
     ) -> None:
         """Stanzas of an authorised pair arrived: take responsibility, then route them."""
-        self._count("in", connection.leg, counts, len(octets))
-        connection.stanzas_in += counts.total
         if pair.target == self._service:
             self._answer(connection, pair, octets)
         else:
             self._keep(connection, self._lane(connection, pair), counts, octets)
+        # Counted when it is on its way: the stanza waits for the sum, not the sum for the stanza.
+        self._count("in", connection.leg, counts, len(octets))
+        connection.stanzas_in += counts.total
 
     def _keep(self, connection: Connection, lane: Lane, counts: Counts, octets: bytes) -> None:
         """Send on what is kept at this stream's expense."""

@@ -43,9 +43,10 @@ from router.wire.endpoints import bus_endpoint
 logger = structlog.get_logger()
 
 _NEWS_S = 0.05
-# New objects before the collector looks at them. A stream is some hundred, and has no cycles that
-# wait for it: with Python's 700 it would look at every stream's several times, for nothing.
-_COLLECT_AFTER = 20_000
+# The collector's three thresholds. A stream is some hundred objects that live long: at Python's own
+# (700, 10, 10) each is looked at again and again while the stream is set up. Much larger ones would
+# let streams pile up that are over, for they hold cycles.
+_COLLECT_AFTER = (5_000, 5, 5)
 _PHASES = (1, 2, 3, 4)
 _END = 5
 
@@ -173,5 +174,5 @@ def main(run: Callable[..., None] = uvloop.run) -> None:
         await process.run(arguments.control, _inherited(arguments.listen))
 
     gc.freeze()  # modules and configuration stay: no need to look at them again
-    gc.set_threshold(_COLLECT_AFTER)
+    gc.set_threshold(*_COLLECT_AFTER)
     run(serve())

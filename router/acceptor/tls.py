@@ -22,6 +22,7 @@ from router.xmpp.jid import JidError, ascii_domain, domain
 __all__ = ["Alert", "Layer", "TlsError", "TlsLayer", "TlsSession", "TlsUpper", "reason", "refuse"]
 
 _RECORD_BYTES: Final = 16_384  # RFC 8446 §5.1: the most plaintext in one record
+_TLS13_OVERHEAD_BYTES: Final = 22  # RFC 8446 §5.2: header, content type, tag; without padding
 _CIPHERTEXT_BYTES: Final = 32_768  # a record and its overhead in one read
 
 # B3: what TLS itself may cost beyond this share of the data: KeyUpdates, alerts, tiny records. A
@@ -164,7 +165,11 @@ class TlsLayer(Layer):
         return is_complete and self._is_open
 
     def _receive(self) -> None:
-        """Hand up all complete records as one, so that the reader makes long runs."""
+        """Hand up all complete records as one, so that the reader makes long runs.
+
+        A record that is all there was goes up before OpenSSL is asked for more: a stanza that comes
+        alone need not wait for that answer.
+        """
         records: list[bytes] = []
         octets_held = octets_given = 0
         is_end, fault = False, ""
@@ -181,7 +186,8 @@ class TlsLayer(Layer):
                 break
             records.append(record)
             octets_held += len(record)
-            if octets_held > CHUNK_BYTES - _RECORD_BYTES:
+            is_all = octets_held + _TLS13_OVERHEAD_BYTES == self._fed
+            if is_all or octets_held > CHUNK_BYTES - _RECORD_BYTES:
                 octets_given += octets_held
                 self._upper.data_received(b"".join(records))
                 if not self._is_open:
