@@ -8,7 +8,6 @@ as frames.
 import asyncio
 from collections.abc import Callable, Iterator
 from itertools import count
-from operator import attrgetter
 from random import Random
 
 import structlog
@@ -20,9 +19,9 @@ from router.acceptor.dialling.attempts import AUTHORISED, Approach, Outcome, ref
 from router.acceptor.dialling.backoff import Backoff
 from router.acceptor.dialling.dns import Target, Unresolvable
 from router.acceptor.dialling.findings import Findings
-from router.acceptor.dialling.lines import Dial, Line
+from router.acceptor.dialling.lines import Dial, Line, UnderWay
 from router.acceptor.dialling.places import Places
-from router.acceptor.dialling.sharing import Place, Sharing
+from router.acceptor.dialling.sharing import Sharing
 from router.acceptor.history import History
 from router.config import Config
 from router.wire.frames import DialFailed, Dialling, Frame, Granted, Verified, VerifyKey
@@ -72,7 +71,7 @@ class Dialer:
         self._backoff: Backoff[Outcome] = Backoff(loop.time, Random(), config.dial.backoff_max_s)
         self._dials: dict[DomainPair, Dial] = {}
         self._begun = count()
-        self._going_to: dict[Place, set[Dial]] = {}
+        self._under_way = UnderWay()
         self._toward: dict[str, list[Dial]] = {}
         self._lines: dict[int, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,7 +133,7 @@ class Dialer:
     async def _run(self, dial: Dial) -> None:
         self._tell(Dialling(dial.pair), dial.pair)
         outcome = await self._attempts(dial)
-        self._arrived(dial)
+        self._under_way.remove(dial)
         dial.over.set_result(outcome)
         error = outcome.error
         keys, dial.keys = dial.keys, []
@@ -187,8 +186,7 @@ class Dialer:
         found = ", ".join(f"{each.host}:{each.port}" for each in targets)
         self._history.note(*dial.pair, "dns", targets=found)
         dial.places = await self._places.of(domain, targets)
-        for place in dial.places:
-            self._going_to.setdefault(place, set()).add(dial)
+        self._under_way.add(dial)
         if dial.for_stanzas:
             await self._let_others_first(dial)
             if (shared := self._shared(dial)) is not None:
@@ -209,25 +207,10 @@ class Dialer:
         Many pairs that need the same server at once, as after a start, then end up on one stream.
         Where that stream takes no other pair, neither will the next: so nobody waits for a second.
         """
-        going = {each for place in dial.places for each in self._going_to[place]}
-        leader = min(
-            (
-                each
-                for each in going
-                if each.number < dial.number and self._sharing.may_follow(each.pair, dial.pair)
-            ),
-            key=attrgetter("number"),
-            default=None,
-        )
-        if leader is not None:
+        earlier = self._under_way.before(dial)
+        may_lead = (each for each in earlier if self._sharing.may_follow(each.pair, dial.pair))
+        if (leader := next(may_lead, None)) is not None:
             await asyncio.wait([leader.over], timeout=_CONNECT_S)
-
-    def _arrived(self, dial: Dial) -> None:
-        """The dial is over: none need wait for it."""
-        for place in dial.places:
-            self._going_to[place].discard(dial)
-            if not self._going_to[place]:
-                del self._going_to[place]
 
     def _shared(self, dial: Dial) -> Line | None:
         """A stream for other pairs that has been asked to take this one, if there is one."""

@@ -50,6 +50,34 @@ class Dial:
         return True
 
 
+class UnderWay:
+    """Dials that know their places and are not over, by place."""
+
+    def __init__(self) -> None:
+        self._at: dict[Place, set[Dial]] = {}
+
+    def add(self, dial: Dial) -> None:
+        """Its places are known now."""
+        for place in dial.places:
+            self._at.setdefault(place, set()).add(dial)
+
+    def remove(self, dial: Dial) -> None:
+        """It is over: nobody need wait for it. One without places was never here."""
+        for place in dial.places:
+            self._at[place].remove(dial)
+            if not self._at[place]:
+                del self._at[place]
+
+    def before(self, dial: Dial) -> list[Dial]:
+        """Those that began before it and have a place in common with it, the first one first."""
+        found = {each for place in dial.places for each in self._at.get(place, ())}
+        return sorted((each for each in found if each.number < dial.number), key=_number)
+
+
+def _number(dial: Dial) -> int:
+    return dial.number
+
+
 @dataclass(slots=True, eq=False)
 class Line:
     """A stream that dials use, in the order they came to it, and the keys asked on it."""

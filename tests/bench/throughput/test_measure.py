@@ -87,13 +87,36 @@ def test_a_row_has_the_rate_too() -> None:
     assert row["cpu_us_by_process"] == {"a0.1": 4.0}
 
 
+async def test_a_first_stanza_that_a_server_lost_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(measure, "FIRST_PATIENCE_S", (0.0, 10.0))
+    end = Load()
+    end._layer = Forgetful(end)  # type: ignore[assignment]
+    await measure._first_of_each([Source(end, MARK)], end.tally)
+    assert end.arrived == 1
+
+
+class Forgetful:
+    """A layer whose peer loses the first stanza."""
+
+    def __init__(self, end: Load) -> None:
+        self._end = end
+        self._writes = 0
+
+    def write(self, octets: bytes) -> None:
+        self._writes += 1
+        if self._writes > 1:
+            self._end.count(octets)
+
+
 async def test_an_error_that_comes_back_ends_the_run_at_once() -> None:
     inner, outer = Tally(), Tally()
     end = Load()
     end._layer = Returning(outer)  # type: ignore[assignment]
     ends = Ends([Source(end, MARK)], [], outer, inner)
     step = measure.Step(1, IN, "one")
-    with pytest.raises(ConnectionError, match="an error came back, after 0 of 1"):
+    with pytest.raises(ConnectionError, match="0 first stanzas"):
         await measure._measured(Idle(), ends, step, settings("one", stanzas=10))
 
 

@@ -271,7 +271,8 @@ async def test_a_dial_waits_for_the_first_of_the_others_and_only_so_long(
         for number, domain in enumerate(("one.example", "two.example", "three.example", CAPULET))
     ]
     dialer = caller.dialer
-    monkeypatch.setattr(dialer, "_going_to", {place: set(dials)})
+    for dial in reversed(dials):
+        dialer._under_way.add(dial)
     monkeypatch.setattr(asyncio, "wait", wait)
     await dialer._let_others_first(dials[-1])
     assert waits == [(dials[0].over, 10.0)]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from router.acceptor.dialling.attempts import AUTHORISED, Approach
-from router.acceptor.dialling.lines import Dial, Line
+from router.acceptor.dialling.lines import Dial, Line, UnderWay
 from router.wire.frames import VerifyKey
 from router.xmpp import names
 from router.xmpp.certificate import NO_CERTIFICATE
@@ -38,6 +38,25 @@ async def test_a_dial_waits_on_one_line_until_it_is_settled_once() -> None:
     dial.leave()
     assert dial.line is None
     assert road.dials == []
+
+
+async def test_dials_that_began_before_and_go_to_the_same_place() -> None:
+    home, away, nowhere = ("192.0.2.1", 5269), ("192.0.2.9", 5269), ("192.0.2.5", 5269)
+    loop = asyncio.get_running_loop()
+    first, second, third, fourth = (
+        Dial(PAIR, number, loop.create_future(), frozenset(places))
+        for number, places in enumerate(([home, away], [nowhere], [away], [home, away]))
+    )
+    under_way = UnderWay()
+    for dial in (fourth, third, second, first):
+        under_way.add(dial)
+    assert under_way.before(fourth) == [first, third]
+    assert under_way.before(third) == [first]
+    assert under_way.before(first) == []
+    under_way.remove(first)
+    assert under_way.before(fourth) == [third]
+    under_way.remove(Dial(PAIR, 9, loop.create_future()))
+    assert under_way.before(Dial(PAIR, 9, loop.create_future())) == []
 
 
 @pytest.mark.clause("DBK-09")
