@@ -16,6 +16,7 @@ from bench.remote import Load, Tally, lenient
 from router.acceptor.layer import Transport
 from router.acceptor.plain import PlainLayer
 from router.acceptor.tls import TlsLayer, TlsSession
+from router.xmpp import writer
 from router.xmpp.certificate import Verdict
 from router.xmpp.events import Event, PairAuthorised, StartTls, StreamClosed
 from router.xmpp.policy import Policy
@@ -96,6 +97,8 @@ class Dialled(Load):
         """Negotiate, then count."""
         if self.ready.is_set():
             self.count(octets)
+            if octets.endswith(writer.CLOSING_TAG):
+                self.close()
             return
         events = self._core.receive_bytes(octets, self._loop.time())
         self._act(events)

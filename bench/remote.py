@@ -135,14 +135,11 @@ class Load:
             await self._may_write.wait()
             octets = chunk if total >= per_chunk else stanza * total
             total -= per_chunk
-            self._write(octets)
+            self.write(octets)
             await asyncio.sleep(0)
 
     def write(self, octets: bytes) -> None:
         """Send, whether or not the other side keeps up. Raises ConnectionError."""
-        self._write(octets)
-
-    def _write(self, octets: bytes) -> None:
         if self._layer is None:
             raise ConnectionError("the connection is gone")
         self._layer.write(octets)
@@ -288,7 +285,7 @@ class Component(Load):
             before = self.arrived
             self.count(octets)
             if self._reply and self.arrived > before:
-                self._write(self._reply * (self.arrived - before))
+                self.write(self._reply * (self.arrived - before))
             return
         self._received += octets
         _, answer, after = self._received.partition(b"<handshake/>")
@@ -299,7 +296,7 @@ class Component(Load):
         elif found := _STREAM_ID.search(self._received):
             digest = hashlib.sha1(found[1] + self._secret.encode()).hexdigest()
             self._received = b""
-            self._write(f"<handshake>{digest}</handshake>".encode())
+            self.write(f"<handshake>{digest}</handshake>".encode())
 
 
 def lenient(hosted: Iterable[str]) -> Policy:

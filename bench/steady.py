@@ -66,7 +66,7 @@ class Replier(Component):
     def count(self, octets: bytes) -> None:
         """Answer what is complete."""
         if numbers := self.arrivals.take(octets):
-            self._write(b"".join(numbered(self._template, number) for number in numbers))
+            self.write(b"".join(numbered(self._template, number) for number in numbers))
 
 
 class Metronome(Remote):
@@ -95,7 +95,7 @@ class Metronome(Remote):
             due = int((self._loop.time() - self._began_s) / self.period_s) + 1
             if due > self.sent:
                 numbers = range(self.sent, due)
-                self._write(b"".join(numbered(self._stanza, number) for number in numbers))
+                self.write(b"".join(numbered(self._stanza, number) for number in numbers))
                 self.sent = due
             await asyncio.sleep(TICK_S)
 

@@ -123,7 +123,7 @@ class Timed(Load):
 
     def send_now(self, octets: bytes) -> None:
         """Write without waiting for the end of the turn. Raises ConnectionError."""
-        self._write(octets)
+        self.write(octets)
         if self._layer is not None:
             self._layer.flush()
 

@@ -117,9 +117,7 @@ def throughput_command(
 
 def _show(document: model.Document, console: Console) -> None:
     of_targets = tables.target_table(document)
-    console.print(
-        _rich("CPU and stanzas per second, medians of the rounds", tables.figures(document))
-    )
+    console.print(_rich("CPU per stanza and stanzas per second, medians", tables.figures(document)))
     if tables.withheld(document):
         console.print(tables.WITHHELD)
     if of_targets.rows:
@@ -130,8 +128,8 @@ def _rich(title: str, table: model.Table) -> Table:
     shown = Table(title=title)
     for column in table.columns:
         is_word = column in ("Mode", "Server", "Target", "Held?")
-        is_long = column == "Target"
-        shown.add_column(column, justify="left" if is_word else "right", no_wrap=not is_long)
+        is_short = column in ("Mode", "Server", "Held?")
+        shown.add_column(column, justify="left" if is_word else "right", no_wrap=is_short)
     for row in table.rows:
         shown.add_row(*row)
     return shown

@@ -25,10 +25,10 @@ from bench.throughput.ratios import (
 FIGURES = (
     "Mode",
     "Server",
-    "CPU µs/stanza",
+    "µs/stanza",
     "Stanzas/s",
-    "Busiest process, µs",
-    "Generator, of a core",
+    "Busiest",
+    "Generator",
     "Ratio",
 )
 WITHHELD = (
@@ -38,7 +38,10 @@ WITHHELD = (
 
 
 def figures(document: Document) -> Table:
-    """A row for each cell and server; the ratio is of CPU, to the first of ours in the cell."""
+    """A row for each cell and server, CPU in microseconds: of all processes, of the busiest one.
+
+    The generator's part is of a core; the ratio is of CPU, to the first of ours in the cell.
+    """
     rows = rows_of(document)
     ours = subjects(rows)[0] if rows else ""
     return Table(

@@ -44,9 +44,9 @@ logger = structlog.get_logger()
 
 _NEWS_S = 0.05
 # The collector's three thresholds. A stream is some hundred objects that live long: at Python's own
-# (700, 10, 10) each is looked at again and again while the stream is set up. Much larger ones would
-# let streams pile up that are over, for they hold cycles.
-_COLLECT_AFTER = (5_000, 5, 5)
+# (700, 10, 10) each is looked at again and again while the stream is set up. Streams that are over
+# need no collector: they hold no cycles.
+_COLLECT_AFTER = (20_000, 10, 10)
 _PHASES = (1, 2, 3, 4)
 _END = 5
 

@@ -92,12 +92,15 @@ class InitiatingStream(ServerStream):
         """Whether the peer is authoritative for the pair's sender: the server we opened this to."""
         return pair.sender in self.targets
 
-    def verify(self, pair: DomainPair, stream_id: str, key: str, now: float) -> None:
+    def verify(
+        self, pair: DomainPair, stream_id: str, key: str, now: float, *, leads_there: bool = False
+    ) -> None:
         """Have the peer verify a key for `pair` (its domain the sender): answered by KeyAnswered.
 
         XEP-0220 §2.1.2. Sent as soon as the stream is past its features, authenticated or not.
+        `leads_there`: the caller has found that the pair's sender is at this very server.
         """
-        if not self.may_verify(pair):
+        if not (leads_there or self.may_verify(pair)):
             raise MisuseError(f"{self.remote} is not authoritative for {pair.sender}")
         self._now = now
         if self._carries_verify():

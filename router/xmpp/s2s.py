@@ -3,6 +3,7 @@
 `receiving` and `initiating` are the two roles; this is their common ground, and dialback's `Host`.
 """
 
+import weakref
 from collections.abc import Callable
 from xml.etree import ElementTree as etree
 
@@ -28,7 +29,7 @@ class ServerStream(XmlStream):
         super().__init__(policy, new_id, phase, now)
         self.local = ""
         self.remote = ""
-        self._dialback = Dialback(self)
+        self._dialback = Dialback(weakref.proxy(self))  # no cycle: it goes when the stream goes
 
     def own_limits(self) -> str:
         """`<limits/>`: what we take of a peer that has proved its domain (LIM-01)."""

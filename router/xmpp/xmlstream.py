@@ -201,6 +201,7 @@ class XmlStream:
 
     def _restart(self) -> None:
         """A new stream on the same connection: new parser, new header (RFC 6120 §4.3.3)."""
+        self._reader.close()
         self._reader = self._new_reader()
         self._header_sent = False
         self._since_restart = b""
@@ -219,6 +220,7 @@ class XmlStream:
     def _end(self, closed: StreamClosed) -> None:
         self._move(Input.END)
         self._handshake_deadline = self._close_deadline = None
+        self._reader.close()
         self.emit(closed)
 
     # --- inside ---

@@ -1,4 +1,4 @@
-"""The accepting side: it proves whoever dials, counts what comes, and moves on to the next tally."""
+"""The accepting side: it proves whoever dials and counts what comes, in one tally or the next."""
 
 import asyncio
 from pathlib import Path

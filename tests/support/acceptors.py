@@ -134,7 +134,11 @@ class Transport:
         if not self.is_closed:
             self.is_closed = True
             assert self._protocol is not None
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+            asyncio.get_running_loop().call_soon(self._lost, self._protocol)
+
+    def _lost(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = None  # as uvloop does: nothing leads from a closed socket to its user
+        protocol.connection_lost(None)
 
     def abort(self) -> None:
         self.is_aborted = True

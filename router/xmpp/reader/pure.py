@@ -5,6 +5,7 @@ element: so every fault has one place in the stream, however the octets were cut
 holds expat's handlers, `lexical` the checks beside it, `neutral` the form in which stanzas leave.
 """
 
+from functools import lru_cache
 from pyexpat import ExpatError
 from typing import Final
 from xml.etree import ElementTree as etree
@@ -33,6 +34,7 @@ _RESCAN_BYTES: Final = 4096
 # Expat keeps every name for the life of a parser; a peer must not grow that without bound.
 _RENEW_BYTES: Final = 1 << 20
 _UNDEFINED_ENTITY: Final = 11
+_SMALL_BYTES: Final = 512
 
 
 class Reader:
@@ -123,6 +125,12 @@ class Reader:
         else:
             self._keep(data)
         return tokens
+
+    def close(self) -> None:
+        """Nothing will be fed any more."""
+        self._die()
+        self._ready.clear()
+        self._split.close()
 
     def _die(self) -> None:
         self._dead = True
@@ -346,13 +354,22 @@ class Reader:
     def _tree(self, octets: bytes) -> etree.Element:
         """The element alone, with the namespaces of the header (STR-19)."""
         assert self._neutral is not None
-        try:
-            # Not lxml: libxml2 keeps every name that it has ever seen, for the life of the process.
-            (element,) = etree.fromstring(self._neutral.wrap(octets))
-        except etree.ParseError as error:
-            # ElementTree refuses a namespace with "}" in it; no protocol that we speak has one.
-            raise StreamError("unsupported-stanza-type", str(error)[:100]) from None
-        return element
+        wrapped = self._neutral.wrap(octets)
+        return _small_tree(wrapped) if len(wrapped) <= _SMALL_BYTES else _new_tree(wrapped)
+
+
+def _new_tree(wrapped: bytes) -> etree.Element:
+    try:
+        # Not lxml: libxml2 keeps every name that it has ever seen, for the life of the process.
+        (element,) = etree.fromstring(wrapped)
+    except etree.ParseError as error:
+        # ElementTree refuses a namespace with "}" in it; no protocol that we speak has one.
+        raise StreamError("unsupported-stanza-type", str(error)[:100]) from None
+    return element
+
+
+# What negotiates a stream is the same octets on each of a server's streams. Nobody changes a tree.
+_small_tree: Final = lru_cache(maxsize=256)(_new_tree)
 
 
 def _fault(complaint: ExpatError, data: Octets, at: int) -> StreamError:

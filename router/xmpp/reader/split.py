@@ -25,6 +25,7 @@ _IQ: Final = 2
 _IQ_TYPES: Final = frozenset({"get", "set", "result", "error"})
 _HANDSHAKE: Final = f"{names.COMPONENT}{_SEP}handshake"
 _HEADER: Final = f"{names.STREAMS}{_SEP}stream"
+_HANDLERS: Final = [name for name in dir(pyexpat.ParserCreate()) if name.endswith("Handler")]
 _RAW_NAME: Final = re.compile(rb"[^\s/>]+")
 _BAD_REQUEST: Final = StanzaError.of("bad-request", "iq needs an id and a type")
 # Prefixes and namespaces that the header declares, together: each stanza may have to carry them.
@@ -166,9 +167,14 @@ class Split:
         """
         parser = self._new_parser(bare=True)
         parser.Parse(self._header_octets, False)
+        self._hear_nothing(self._parser)
         self._parser = parser
         self._listen(parser)
         self.total = self.gap = len(self._header_octets)
+
+    def close(self) -> None:
+        """Let go of expat, whose handlers are ours: else only the collector would find us both."""
+        self._hear_nothing(self._parser)
 
     # --- expat's handlers ---
 
@@ -254,6 +260,11 @@ class Split:
         parser.ProcessingInstructionHandler = self._restricted
         parser.StartCdataSectionHandler = self._cdata_begins
         parser.EndCdataSectionHandler = self._cdata_ends
+
+    @staticmethod
+    def _hear_nothing(parser: pyexpat.XMLParserType) -> None:
+        for name in _HANDLERS:
+            setattr(parser, name, None)
 
     def _refuse(self, fault: StreamError) -> None:
         self.fault = fault
