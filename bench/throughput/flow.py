@@ -23,9 +23,13 @@ class Source:
     stanza: bytes
 
 
-def burst_of(burst_bytes: int, stanza_bytes: int, sources: int) -> int:
-    """Stanzas that are written at once, so that one burst of every source is within the window."""
-    return max(1, min(burst_bytes, WINDOW_BYTES // sources) // stanza_bytes)
+def burst_of(burst_bytes: int, stanza_bytes: int) -> int:
+    """Stanzas that are written at once.
+
+    The same for any number of pairs: fewer at once would make shorter reads, and the cost of a read
+    would be taken for that of a pair. The window lets so many pairs at a time have a burst.
+    """
+    return max(1, burst_bytes // stanza_bytes)
 
 
 async def flow(sources: Sequence[Source], each: int, burst_bytes: int, tally: Tally) -> None:
@@ -35,7 +39,7 @@ async def flow(sources: Sequence[Source], each: int, burst_bytes: int, tally: Ta
     once all is written. Raises ConnectionError when a connection ends.
     """
     size = len(sources[0].stanza)
-    burst = burst_of(burst_bytes, size, len(sources))
+    burst = burst_of(burst_bytes, size)
     window = max(burst, WINDOW_BYTES // size)
     chunks = {source.stanza: source.stanza * burst for source in sources}
     waiting = deque((source, each) for source in sources)
@@ -72,7 +76,7 @@ class Answers:
 
     def __init__(self, sources: Sequence[Source], burst_bytes: int) -> None:
         self._sources = sources
-        self._burst = burst_of(burst_bytes, len(sources[0].stanza), len(sources))
+        self._burst = burst_of(burst_bytes, len(sources[0].stanza))
         self._at = 0
         self._left = self._burst
 

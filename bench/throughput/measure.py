@@ -220,7 +220,7 @@ async def _measured(server: Server, ends: Ends, step: Step, settings: Settings) 
         pairs=cell.pairs,
         size_bytes=cell.size_bytes,
         acceptors=cell.acceptors,
-        burst_stanzas=burst_of(settings.burst_bytes, cell.size_bytes, cell.pairs),
+        burst_stanzas=burst_of(settings.burst_bytes, cell.size_bytes),
         round=step.round,
         stanzas=handed,
         wall_s=wall_s,
@@ -270,7 +270,7 @@ def share(stanzas: float, cell: Cell, settings: Settings) -> int:
     """
     if settings.stanzas:
         return max(1, settings.stanzas // cell.pairs)
-    burst = burst_of(settings.burst_bytes, cell.size_bytes, cell.pairs) if cell.pairs > 1 else 1
+    burst = burst_of(settings.burst_bytes, cell.size_bytes) if cell.pairs > 1 else 1
     return burst * max(1, round(stanzas / cell.pairs / burst))
 
 
