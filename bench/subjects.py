@@ -11,12 +11,14 @@ from typing import Final, Self
 
 from bench.cost import family
 from bench.peers import ejabberd, haproxy, prosody
-from bench.peers.causeway import Causeway, Toml
+from bench.peers.causeway import Causeway, Toml, merged
 from bench.peers.ejabberd import Ejabberd
 from bench.peers.prosody import Prosody
 from router.supervisor.build import build_labels
 
-NAMES: Final = ("causeway", "causeway-pure", "prosody", "ejabberd")
+OURS: Final = ("causeway", "causeway-pinned", "causeway-pure")
+"""This router, with `[processes] pin`, and with the reader in Python."""
+NAMES: Final = (*OURS, "prosody", "ejabberd")
 READER_VARIABLE: Final = "CAUSEWAY_READER"
 
 Route = tuple[str, int]
@@ -86,8 +88,10 @@ def subject(
     `workers` and `settings`. Raises ValueError for another name.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    if name == "causeway-pinned":
+        settings = merged(settings or {}, {"processes": {"pin": True}})
     match name:
-        case "causeway" | "causeway-pure":
+        case "causeway" | "causeway-pinned" | "causeway-pure":
             server: Causeway | Prosody | Ejabberd = Causeway(
                 directory,
                 certificates=certificates,
@@ -137,7 +141,7 @@ def installed(name: str) -> str:
     Raises ValueError for a name that is not known.
     """
     match name:
-        case "causeway" | "causeway-pure":
+        case "causeway" | "causeway-pinned" | "causeway-pure":
             return ""
         case "prosody":
             return "" if prosody.installed() else "Prosody is not installed (apt: prosody)"

@@ -131,6 +131,7 @@ class Processes:
 
     acceptors: Processors = field(default_factory=_cores)
     workers: Processors = field(default_factory=lambda: max(1, _cores() // 2))
+    pin: bool = False
     run_dir: Path = Path()  # never empty in a loaded config
 
 

@@ -25,13 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "router/config_file": {XMPP, CONFIG, "router.config_plain"},
     "router/config_plain": {XMPP},
     "router/metrics": {XMPP},
+    "router/affinity": set(),
     "router/log": set(),
     "router/peer_memory": {CONFIG, METRICS, XMPP},
-    "router/acceptor": {*LEAVES, "router.log", "router.peer_memory"},
+    "router/acceptor": {*LEAVES, "router.affinity", "router.log", "router.peer_memory"},
     "router/supervisor": {*LEAVES, "router.log", "router.peer_memory"},
     "router/http": {*LEAVES, "router.log"},
     "router/cli": EVERYTHING,
-    "workers": {*LEAVES, "router.log"},
+    "workers": {*LEAVES, "router.affinity", "router.log"},
     "bench": EVERYTHING,
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvloop
 
+from router import affinity
 from router.config import Config, read_snapshot
 from router.log import configure, logger
 from workers.process import Worker
@@ -31,6 +32,8 @@ def main() -> int:
     try:
         config = read_snapshot(arguments.config)
         configure(worker_id, config.log.level, config.secrets())
+        if config.processes.pin:
+            affinity.pin(arguments.slot)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(worker_id, config, arguments.control))
     except (OSError, ValueError) as error:

@@ -82,7 +82,13 @@ class HearingComponent(Hearing, Component):
 
 
 class _HearingDialled(Hearing, Dialled):
-    """A stream that the node opened to a remote domain."""
+    """A stream that the node opened to a remote domain, and closes when it has another."""
+
+    def count(self, octets: bytes) -> None:
+        """Hand over what is complete, and end the stream when the node does."""
+        super().count(octets)
+        if self._parser.is_over:
+            self.close()
 
 
 Speaking = HearingRemote | HearingComponent

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from router.xmpp.writer import CLOSING_TAG
+
 Kind = Literal["message", "presence", "iq"]
 KINDS: Final[tuple[Kind, ...]] = ("message", "presence", "iq")
 KIND_WEIGHTS: Final = (70, 15, 15)
@@ -107,6 +109,11 @@ class Parser:
             given = _TYPE.search(root[2])
             flow, number = int(found[1]), int(found[2])
             yield Arrived(flow, number, given[1] if given else b"", root[1] == b"iq")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last that came was the end of the stream."""
+        return self._rest.endswith(CLOSING_TAG)
 
     def skip(self, octets: bytes) -> None:
         """Others have taken the stanzas that end in these octets; one may begin in them."""

@@ -15,7 +15,7 @@ import structlog
 import uvloop
 import zmq
 
-from router import log
+from router import affinity, log
 from router.acceptor.acceptor import Acceptor
 from router.acceptor.dialling.dns import Resolver
 from router.acceptor.drain import Drainer
@@ -168,6 +168,9 @@ def main(run: Callable[..., None] = uvloop.run) -> None:
     log.configure(own_id)
     config = read_snapshot(arguments.config)
     log.configure(own_id, config.log.level, config.secrets())
+
+    if config.processes.pin:
+        affinity.pin(arguments.slot)
 
     async def serve() -> None:
         process = Process(asyncio.get_running_loop(), config, own_id)
