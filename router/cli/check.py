@@ -90,7 +90,7 @@ def _name(text: str, hint: str) -> str:
 
 _READERS: Final = {
     "compiled": "compiled",
-    "pure": "pure Python (an installation with a C compiler and Python's headers makes a faster one)",
+    "pure": "pure Python (with a C compiler and Python's headers at hand, pip builds a faster one)",
 }
 
 

@@ -36,5 +36,6 @@ def test_a_cpu_that_is_not_allowed_is_never_taken() -> None:
 def test_it_is_inherited() -> None:
     cpu = affinity.pin(0)
     program = "import os; print(*os.sched_getaffinity(0))"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout.split() == [str(cpu)]
