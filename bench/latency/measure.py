@@ -224,8 +224,9 @@ class _Course:
 
     async def run(self, road: Road) -> list[Row]:
         """Warm up, and then one after the other."""
+        warm_up_s = min(WARM_UP_S, self.plan.seconds)
         await lone(road, WARM_UP, WARM_UP_PAUSE_S)
-        await at_rate(road, WARM_UP_PER_S, self._schedule(WARM_UP_PER_S, WARM_UP_S))
+        await at_rate(road, WARM_UP_PER_S, self._schedule(WARM_UP_PER_S, warm_up_s))
         rows = []
         if self.plan.lone:
             self._say("lone stanzas")

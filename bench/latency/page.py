@@ -65,11 +65,12 @@ def figures(document: Document) -> list[Figure]:
 
 
 def _of_mode(rows: Rows, mode: str, rounds: int) -> list[Section]:
-    chosen = [point for point in points(rows) if point.mode == mode and point.kind == "rate"]
+    loaded = [point for point in points(rows) if point.mode == mode and point.kind != "lone"]
+    chosen = [point for point in loaded if point.kind == "rate"]
     found = []
     for name in CURVES if len({point.offered_per_s for point in chosen}) > 1 else ():
         title = f"{mode}: {name} over offered load"
-        lines = [_curve(rows, chosen, subject, mode, name) for subject in subjects(rows)]
+        lines = [_curve(rows, loaded, subject, mode, name) for subject in subjects(rows)]
         svg = plots.curves(title, lines, "stanzas offered a second", "ms", log_x=True, log_y=True)
         found.append(Section(title, WAYS[mode].capitalize() + ".", svg))
     for kind, rate, load in (("lone", 0.0, "a lone stanza"), _middle(chosen)):
@@ -85,11 +86,11 @@ def _of_mode(rows: Rows, mode: str, rounds: int) -> list[Section]:
     return [*found, Section(f"{mode}: every figure", words, table=latencies(rows, mode))]
 
 
-def _curve(rows: Rows, chosen: Iterable[Point], subject: str, mode: str, name: str) -> plots.Line:
+def _curve(rows: Rows, loaded: Iterable[Point], subject: str, mode: str, name: str) -> plots.Line:
     edge = saturation(rows, subject, mode)
     return plots.Line(
         NAMES[subject],
-        [(it.offered_per_s, it.ms(name)) for it in chosen if it.subject == subject],
+        [(it.offered_per_s, it.ms(name)) for it in loaded if it.subject == subject],
         mark=edge.per_s if edge is not None and edge.is_known else None,
         mark_text="saturated",
     )

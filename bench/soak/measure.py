@@ -100,9 +100,12 @@ class Result:
 
     @property
     def growth_kib_per_s(self) -> float:
-        """Of the node's memory (PSS), over the last two thirds of the time."""
+        """Of the node's memory over the last two thirds of the time, below 0 when it shrinks.
+
+        By RSS: PSS moves when a program elsewhere begins or ceases to share a library's pages.
+        """
         times_s, values = settled(
-            [each.at_s for each in self.moments], [each.pss_mib for each in self.moments]
+            [each.at_s for each in self.moments], [each.rss_mib for each in self.moments]
         )
         return slope(times_s, values) * 1024
 

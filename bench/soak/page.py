@@ -22,8 +22,9 @@ def sections(document: Document) -> list[Section]:
         Section("Every stanza's outcome", verdict(row), table=account(row)),
         Section(
             "Memory",
-            f"All processes of the node together. PSS counts a shared page once. Over the last two"
-            f" thirds of {number(times[-1])} s it grows by"
+            f"All processes of the node together. PSS counts a shared page once, and moves when"
+            f" other programs begin or cease to share it. Over the last two thirds of"
+            f" {number(times[-1])} s RSS changed by"
             f" {amount(row['growth_kib_per_s'], 'KiB')} a second.",
             plots.curves("Memory over time", [rss, pss], "s", "MiB"),
         ),
@@ -81,7 +82,7 @@ def verdict(row: Row) -> str:
     cores = f"the node used {shares[0]:.0%} of a core, the generator {shares[1]:.0%}"
     return (
         f"{good}; the node's own books {books}. {closed}, {again}; {cores}."
-        f" Memory grows by {amount(row['growth_kib_per_s'], 'KiB')} a second."
+        f" Memory changed by {amount(row['growth_kib_per_s'], 'KiB')} a second."
     )
 
 

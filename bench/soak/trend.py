@@ -1,4 +1,4 @@
-"""Whether a quantity grows: a line through samples. Called by `measure` and `page`."""
+"""Whether a quantity grows: a line through samples. Called by `measure`."""
 
 from collections.abc import Sequence
 from statistics import linear_regression

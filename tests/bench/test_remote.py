@@ -245,3 +245,10 @@ async def test_a_component_echoes_as_many_as_arrive(issuer: Authority) -> None:
         component.close()
         await wire.ended()
         assert wire.received.encode().count(MARK) == 3
+
+
+async def test_what_comes_with_the_end_of_the_handshake_is_counted() -> None:
+    component = Component(MONTAGUE, "s3cr3t")
+    component.data_received(b"<handshake/>" + chat(CAPULET, MONTAGUE) * 2)
+    assert component.ready.is_set()
+    assert component.arrived == 2
