@@ -18,7 +18,8 @@ from bench.report.verb import Html, Json, Out, finish
 
 def latency_command(
     against: Annotated[
-        str, typer.Option(help="Also prosody, ejabberd, haproxy; separated by commas.")
+        str,
+        typer.Option(help="Also prosody, ejabberd, haproxy, causeway-pinned."),
     ] = "",
     mode: Annotated[
         str, typer.Option(help="in, out (one way), echo (there and back).")

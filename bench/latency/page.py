@@ -47,7 +47,7 @@ def sections(document: Document) -> list[Section]:
 def figures(document: Document) -> list[Figure]:
     """Lone and at the target's rate first, then the ratios, then the rest of ours."""
     rows: Rows = document["results"]
-    ours = [point for point in points(rows) if point.subject == OURS]
+    ours = [point for point in points(rows) if point.subject == OURS[0]]
     first = [it for it in ours if it.kind == "lone" or it.offered_per_s == TARGET_RATE_PER_S]
     rest = [point for point in ours if point not in first]
     found = [_figure(point, name) for point in first for name in ("p50", "p99")]
@@ -56,7 +56,7 @@ def figures(document: Document) -> list[Figure]:
             found.append(Figure(target.what, target.value, "x", target.samples))
     found += [_figure(point, name) for point in rest for name in ("p50", "p99")]
     for mode in modes(rows):
-        if (edge := saturation(rows, OURS, mode)) is not None:
+        if (edge := saturation(rows, OURS[0], mode)) is not None:
             name = f"{mode}: saturated at"
             found.append(
                 Figure(name, edge.per_s, "stanzas/s", edge.samples_per_s, lower_is_better=False)

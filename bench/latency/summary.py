@@ -6,6 +6,7 @@ by `tables` and `page`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import median
 from typing import Any, Final
 
@@ -13,13 +14,14 @@ from bench.latency.distribution import SHARES
 
 Rows = Sequence[Mapping[str, Any]]
 
-OURS: Final = "causeway"
+OURS: Final = ("causeway", "causeway-pinned")
 PEERS: Final = ("prosody", "ejabberd")
 TARGET_RATE_PER_S: Final = 2000.0
 MOST_TIMES: Final = 2.0
 MOST_AT_HALF_MS: Final = 20.0
 NAMES: Final = {
     "causeway": "Causeway",
+    "causeway-pinned": "Causeway, pinned",
     "causeway-pure": "Causeway, pure reader",
     "prosody": "Prosody",
     "ejabberd": "ejabberd",
@@ -140,21 +142,24 @@ def _edge(rows: Rows) -> tuple[float, bool]:
 def targets(rows: Rows) -> list[Target]:
     """The bounds of the design on what this document holds of it."""
     found = []
-    for mode in modes(rows):
+    for mode, ours in product(modes(rows), OURS):
+        where = mode if ours == OURS[0] else f"{NAMES[ours]}: {mode}"
         for kind, rate in (("lone", 0.0), ("rate", TARGET_RATE_PER_S)):
             for name in ("p50", "p99"):
-                if ratios := _ratios(rows, mode, kind, rate, name):
+                if ratios := _ratios(rows, ours, mode, kind, rate, name):
                     load = "a lone stanza" if kind == "lone" else f"{rate:,.0f}/s"
-                    what = f"{mode}, {load}: {name}, times the better peer's"
+                    what = f"{where}, {load}: {name}, times the better peer's"
                     found.append(Target(what, MOST_TIMES, "x", ratios))
         for point in points(rows):
-            if (point.subject, point.mode, point.kind) == (OURS, mode, "half"):
-                what = f"{mode}, half of saturation: p99"
+            if (point.subject, point.mode, point.kind) == (ours, mode, "half"):
+                what = f"{where}, half of saturation: p99"
                 found.append(Target(what, MOST_AT_HALF_MS, "ms", point.samples_ms["p99"]))
     return found
 
 
-def _ratios(rows: Rows, mode: str, kind: str, rate: float, name: str) -> tuple[float, ...]:
+def _ratios(
+    rows: Rows, ours: str, mode: str, kind: str, rate: float, name: str
+) -> tuple[float, ...]:
     """Ours by the better of the peers in the same round; nothing where one of the two is missing.
 
     A peer that was saturated there is no measure.
@@ -169,9 +174,9 @@ def _ratios(rows: Rows, mode: str, kind: str, rate: float, name: str) -> tuple[f
     for number in sorted({row["round"] for row in chosen}):
         us = {row["subject"]: row for row in chosen if row["round"] == number}
         peers = [us[peer] for peer in PEERS if peer in us and not us[peer]["is_saturated"]]
-        if OURS in us and peers:
+        if ours in us and peers:
             best = min(row["latency"]["quantiles_us"][name] for row in peers)
-            found.append(us[OURS]["latency"]["quantiles_us"][name] / best)
+            found.append(us[ours]["latency"]["quantiles_us"][name] / best)
     return tuple(found)
 
 
