@@ -87,10 +87,13 @@ def rate(row: Row) -> float | None:
 def spread(
     rows: Iterable[Row], subject: str, of: Key, value: Callable[[Row], float | None]
 ) -> Spread | None:
-    """A figure of one server in one cell; None when no round has one."""
+    """A figure of one server in one cell; None when a round has none.
+
+    A rate that was withheld in some rounds would else be the median of the slow ones.
+    """
     found = [value(row) for row in rows if row["subject"] == subject and key(row) == of]
     kept = tuple(each for each in found if each is not None)
-    return Spread(kept) if kept else None
+    return Spread(kept) if kept and len(kept) == len(found) else None
 
 
 def ratio(

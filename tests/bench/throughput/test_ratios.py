@@ -55,9 +55,11 @@ def test_a_rate_that_the_generator_may_have_set_is_withheld(
     assert cpu(of_one) == 2.0
 
 
-def test_a_withheld_round_leaves_the_others() -> None:
+def test_a_rate_withheld_in_one_round_is_withheld() -> None:
     rows = [row("causeway", 1, 2.0, generator_core_share=0.95), row("causeway", 2, 2.0)]
-    assert spread(rows, "causeway", IN, rate) == Spread((100_000.0,))
+    assert spread(rows, "causeway", IN, rate) is None
+    assert spread(rows[1:], "causeway", IN, rate) == Spread((100_000.0,))
+    assert spread(rows, "causeway", IN, cpu) == Spread((2.0, 2.0))
     assert spread(rows[:1], "causeway", IN, rate) is None
 
 
