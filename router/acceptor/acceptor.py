@@ -109,7 +109,6 @@ class Acceptor:
             to_acceptor,
             config.limits.output_buffer_bytes,
         )
-        self._verifications = Verifications(loop, config.limits, to_shard, self._witness.key_judged)
         self._dialer = Dialer(
             loop,
             config,
@@ -120,6 +119,16 @@ class Acceptor:
             new_connection=self.openings.outbound,
             to_shard=to_shard,
             to_acceptor=to_acceptor,
+        )
+        self._verifications = Verifications(
+            loop,
+            config.limits,
+            to_shard,
+            self._witness.key_judged,
+            at_hand=lambda asked, otherwise: self._dialer.verify_at_hand(
+                frames.VerifyKey(own_id, asked.request, asked.pair, asked.stream_id, asked.key),
+                otherwise,
+            ),
         )
 
     # --- what connections report (connection.Hub) ---

@@ -24,21 +24,21 @@ _REMEMBERED_S: Final = 60.0
 class _NewDomains:
     """Sender domains one stream has had keys for lately. Each new one may mean DNS and a dial.
 
-    Those of the last minute cost nothing: whoever verified their keys has a connection open.
+    One of the last minute costs nothing more: whoever verified its keys has a connection open. But
+    all its keys wait for its turn.
     """
 
     def __init__(self, per_s: int, now: float) -> None:
         self._bucket = Bucket(per_s, per_s, now)
-        self._seen: dict[str, float] = {}  # oldest first
+        self._seen: dict[str, tuple[float, float]] = {}  # when, and its turn; oldest first
 
     def wait_s(self, domain: str, now: float) -> float:
         """How long a key for this domain must wait its turn, in seconds."""
-        while self._seen and next(iter(self._seen.values())) <= now - _REMEMBERED_S:
+        while self._seen and next(iter(self._seen.values()))[0] <= now - _REMEMBERED_S:
             del self._seen[next(iter(self._seen))]
-        if domain in self._seen:
-            return 0.0
-        self._seen[domain] = now
-        return self._bucket.take(1, now)
+        if domain not in self._seen:
+            self._seen[domain] = (now, now + self._bucket.take(1, now))
+        return max(0.0, self._seen[domain][1] - now)
 
 
 @dataclass(slots=True)
@@ -52,7 +52,8 @@ class _Pending:
 class Verifications:
     """Keys under verification, by request number. Each stream bounds its own (dialback.py).
 
-    `judged` hears every verdict, before the peer does.
+    `judged` hears every verdict, before the peer does. `at_hand(question, otherwise)` has a key
+    verified on a stream of this acceptor that is open, or calls `otherwise`.
     """
 
     def __init__(
@@ -61,17 +62,23 @@ class Verifications:
         limits: Limits,
         to_shard: Callable[[int, Frame], None],
         judged: Callable[[Connection, DomainPair, str], None],
+        at_hand: Callable[[Verify, Callable[[], None]], None],
     ) -> None:
         self._loop = loop
         self._limits = limits
         self._to_shard = to_shard
         self._judged = judged
+        self._at_hand = at_hand
         self._pending: dict[int, _Pending] = {}
         self._domains: dict[Connection, _NewDomains] = {}
         self._next = 1
 
     def begin(self, connection: Connection, event: KeyReceived) -> None:
-        """A key arrived: have it verified, soon where its stream brings many new domains."""
+        """A key arrived: have it verified, soon where its stream brings many new domains.
+
+        At once where nobody has to be dialled for it. That is looked for once the stream has proved
+        something: a stranger's keys cost neither dials nor look-ups above the rate.
+        """
         request, self._next = self._next, self._next + 1
         frame = Verify(request, event.pair, event.stream_id, event.key)
         timer = self._loop.call_later(
@@ -80,7 +87,16 @@ class Verifications:
             Verified(request, "remote-server-timeout"),
         )
         self._pending[request] = _Pending(connection, frame, timer)
-        wait_s = self._wait_s(connection, event.pair.sender)
+        if connection.core.grants.proved():
+            self._at_hand(frame, lambda: self._in_turn(request))
+        else:
+            self._in_turn(request)
+
+    def _in_turn(self, request: int) -> None:
+        pending = self._pending.get(request)
+        if pending is None:
+            return
+        wait_s = self._wait_s(pending.connection, pending.frame.pair.sender)
         if wait_s:
             self._loop.call_later(wait_s, self._ask, request)
         else:

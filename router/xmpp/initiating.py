@@ -92,6 +92,12 @@ class InitiatingStream(ServerStream):
         """Whether the peer is authoritative for the pair's sender: the server we opened this to."""
         return pair.sender in self.targets
 
+    def carries_verify(self) -> bool:
+        """Not while SASL is under way: nothing may come between its elements."""
+        return self.phase is Phase.OPEN or (
+            self.phase in (Phase.SECURE, Phase.PLAIN) and self.stream_id != ""
+        )
+
     def verify(
         self, pair: DomainPair, stream_id: str, key: str, now: float, *, leads_there: bool = False
     ) -> None:
@@ -103,7 +109,7 @@ class InitiatingStream(ServerStream):
         if not (leads_there or self.may_verify(pair)):
             raise MisuseError(f"{self.remote} is not authoritative for {pair.sender}")
         self._now = now
-        if self._carries_verify():
+        if self.carries_verify():
             self._dialback.send_verify(pair, stream_id, key, now)
         else:
             self._waiting_verifications.append((pair, stream_id, key))
@@ -281,12 +287,6 @@ class InitiatingStream(ServerStream):
             self._may_send(pair.inverse(), mechanism)
 
     # --- verification ---
-
-    def _carries_verify(self) -> bool:
-        """Not while SASL is under way: nothing may come between its elements."""
-        return self.phase is Phase.OPEN or (
-            self.phase in (Phase.SECURE, Phase.PLAIN) and self.stream_id != ""
-        )
 
     def _send_waiting_verifications(self) -> None:
         waiting, self._waiting_verifications = self._waiting_verifications, []

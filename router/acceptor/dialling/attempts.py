@@ -38,6 +38,7 @@ class Outcome:
 
     `is_connected`: there was a connection, with TLS where it was tried. `again`: the same target
     may take us when we come in this way instead. `answer`: the peer's word on our dialback key.
+    `is_untried`: it never was our turn, which says nothing about the peer.
     """
 
     error: StanzaError | None
@@ -45,6 +46,7 @@ class Outcome:
     is_connected: bool = False
     again: Approach | None = None
     answer: str = ""
+    is_untried: bool = False
 
     def verdict(self) -> str:
         """What this means for a key that nobody could verify (XEP-0220 §2.5, DBK-17)."""
@@ -60,6 +62,11 @@ AUTHORISED: Final = Outcome(None)
 def unreachable(text: str, error_type: str = "wait") -> Outcome:
     """No connection came about."""
     return Outcome(StanzaError("remote-server-timeout", error_type, text), next=True)
+
+
+def untried(text: str) -> Outcome:
+    """It never was our turn."""
+    return replace(unreachable(text), next=False, is_untried=True)
 
 
 def refusal(domain: str) -> Outcome:

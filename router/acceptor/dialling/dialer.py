@@ -1,42 +1,55 @@
 """Streams that we open: find the target, connect, and see the stream through to its grant.
 
-One dial per domain pair at a time; several pairs may end up on one stream (`sharing`). Owns the
-dials by pair and the keys that wait to be verified on them. What the shard wants to know goes out
-as frames.
+One dial per domain pair at a time; several pairs may end up on one stream (`sharing`), and only so
+many are on their way to one place (`turns`). Owns the dials by pair and the keys that wait for a
+stream to be asked on. What the shard wants to know goes out as frames.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
 from random import Random
+from typing import Any
 
 import structlog
 
 from router.acceptor.connection import Connection
 from router.acceptor.dialling import attempts
 from router.acceptor.dialling.addresses import connect
-from router.acceptor.dialling.attempts import AUTHORISED, Approach, Outcome, refusal, unreachable
+from router.acceptor.dialling.attempts import (
+    AUTHORISED,
+    Approach,
+    Outcome,
+    refusal,
+    unreachable,
+    untried,
+)
 from router.acceptor.dialling.backoff import Backoff
 from router.acceptor.dialling.dns import Target, Unresolvable
 from router.acceptor.dialling.findings import Findings
-from router.acceptor.dialling.lines import Dial, Line, UnderWay
+from router.acceptor.dialling.joining import Joining
+from router.acceptor.dialling.keys import Keys
+from router.acceptor.dialling.lines import Dial, Lines
 from router.acceptor.dialling.places import Places
-from router.acceptor.dialling.sharing import Sharing
+from router.acceptor.dialling.sharing import Place, Sharing
+from router.acceptor.dialling.turns import Turns
 from router.acceptor.history import History
 from router.config import Config
-from router.wire.frames import DialFailed, Dialling, Frame, Granted, Verified, VerifyKey
+from router.wire.frames import DialFailed, Dialling, Frame, Granted, VerifyKey
 from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
 from router.xmpp.events import KeyAnswered, PairRefused
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
-from router.xmpp.s2s import ServerStream
 
 log = structlog.get_logger()
 
 _VERIFY_IDLE_S = 30.0
 _CONNECT_S = 10.0  # per target, all its addresses together
 _WAYS = 3  # connections to one target, each in another way
+# Of ours to one place at once. A server like this takes 64 that have proved nothing from an address
+# (`unauthenticated_per_address`), and by dialback as many again go there to ask about its keys.
+_CONNECTING = 24
 
 
 class Dialer:
@@ -62,18 +75,18 @@ class Dialer:
         self._loop = loop
         self._config = config
         self._places = places
-        self._sharing = sharing
         self._findings = findings
         self._history = history
         self._new_connection = new_connection
         self._to_shard = to_shard
-        self._to_acceptor = to_acceptor
+        self._lines = Lines()
+        self._keys = Keys(loop, to_acceptor)
+        self._joining = Joining(loop, sharing, findings, history, self._lines, self._keys)
         self._backoff: Backoff[Outcome] = Backoff(loop.time, Random(), config.dial.backoff_max_s)
         self._dials: dict[DomainPair, Dial] = {}
         self._begun = count()
-        self._under_way = UnderWay()
+        self._connecting = Turns(_CONNECTING)
         self._toward: dict[str, list[Dial]] = {}
-        self._lines: dict[int, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
 
@@ -97,10 +110,26 @@ class Dialer:
         XEP-0220 §2.1.2; answered by Verified, to the acceptor that holds the inbound stream.
         """
         dial = self._verifying(frame) or self._begin(frame.pair.inverse())
-        if dial.line is None:
-            dial.keys.append(frame)
+        if dial.line is not None:
+            self._keys.ask(dial.line, frame)
         else:
-            self._ask(dial.line, frame)
+            dial.keys.append(frame)
+            dial.urge()
+
+    def verify_at_hand(self, frame: VerifyKey, otherwise: Callable[[], None]) -> None:
+        """Have a key verified on a stream that there is, or call `otherwise`. Nobody is dialled."""
+        self._start(self._look_at_hand(frame, otherwise))
+
+    async def _look_at_hand(self, frame: VerifyKey, otherwise: Callable[[], None]) -> None:
+        domain = frame.pair.sender
+        if self._config.refuses(domain):
+            return otherwise()
+        try:
+            places = await self._places.of(domain, await self._places.targets(domain))
+        except Unresolvable:
+            return otherwise()
+        if not self._joining.ask_about(frame, places):
+            otherwise()
 
     def _verifying(self, frame: VerifyKey) -> Dial | None:
         for dial in self._toward.get(frame.pair.sender, ()):
@@ -111,10 +140,13 @@ class Dialer:
     def _begin(self, pair: DomainPair) -> Dial:
         dial = self._dials[pair] = Dial(pair, next(self._begun), self._loop.create_future())
         self._toward.setdefault(pair.target, []).append(dial)
-        task = self._loop.create_task(self._run(dial))
+        self._start(self._run(dial))
+        return dial
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return dial
 
     def _forget(self, dial: Dial) -> None:
         if self._dials.get(dial.pair) is dial:
@@ -133,7 +165,7 @@ class Dialer:
     async def _run(self, dial: Dial) -> None:
         self._tell(Dialling(dial.pair), dial.pair)
         outcome = await self._attempts(dial)
-        self._under_way.remove(dial)
+        self._joining.over(dial)
         dial.over.set_result(outcome)
         error = outcome.error
         keys, dial.keys = dial.keys, []
@@ -145,7 +177,7 @@ class Dialer:
             return
         self._forget(dial)
         for key in keys:
-            self._to_acceptor(key.owner, Verified(key.request, outcome.verdict()))
+            self._keys.answer(key, outcome.verdict())
         log.warning(
             "s2s.dial_failed",
             local=dial.pair.sender,
@@ -172,7 +204,7 @@ class Dialer:
         if outcome.error is None:
             self._backoff.succeeded(pair.target)
             self._backoff.succeeded(pair)
-        else:
+        elif not outcome.is_untried:
             self._backoff.failed(pair if outcome.is_connected else pair.target, outcome)
         return outcome
 
@@ -186,14 +218,11 @@ class Dialer:
         found = ", ".join(f"{each.host}:{each.port}" for each in targets)
         self._history.note(*dial.pair, "dns", targets=found)
         dial.places = await self._places.of(domain, targets)
-        self._under_way.add(dial)
-        if dial.for_stanzas:
-            await self._let_others_first(dial)
-            if (shared := self._shared(dial)) is not None:
-                outcome = await self._wait(dial)
-                self._findings.asked(shared.connection, dial.pair, outcome)
-                if outcome.error is None:
-                    return outcome
+        self._joining.came(dial)
+        await self._joining.let_others_first(dial)
+        shared = await self._joining.share(dial)
+        if shared is not None and shared.error is None:
+            return shared
         outcome = unreachable("no target could be reached")
         for target in targets:
             outcome = await self._target(dial, target)
@@ -201,54 +230,13 @@ class Dialer:
                 break
         return outcome
 
-    async def _let_others_first(self, dial: Dial) -> None:
-        """Wait for the first dial that opens a stream which may take this pair as well.
-
-        Many pairs that need the same server at once, as after a start, then end up on one stream.
-        Where that stream takes no other pair, neither will the next: so nobody waits for a second.
-        """
-        earlier = self._under_way.before(dial)
-        may_lead = (each for each in earlier if self._sharing.may_follow(each.pair, dial.pair))
-        if (leader := next(may_lead, None)) is not None:
-            await asyncio.wait([leader.over], timeout=_CONNECT_S)
-
-    def _shared(self, dial: Dial) -> Line | None:
-        """A stream for other pairs that has been asked to take this one, if there is one."""
-        pair = dial.pair
-        connection = self._sharing.find(pair, dial.places)
-        if connection is None:
-            return None
-        line = self._lines.get(connection.number)
-        if line is None:
-            line = self._lines[connection.number] = Line(connection, Approach())
-        self._history.note(*pair, "chosen", stream=connection.number, shared=True)
-        dial.join(line, self._loop.create_future())
-        core = connection.core
-        assert isinstance(core, ServerStream)
-        connection.act(core.ask_for(pair, self._loop.time()))
-        return line
-
     async def _target(self, dial: Dial, target: Target) -> Outcome:
-        """One target, in one way after another as its answers suggest."""
+        """One target, when it is our turn there."""
+        if self._is_draining:
+            return unreachable("this server is shutting down")
         place = (target.host, target.port)
         if (closed := self._backoff.closed(place)) is not None:
             return closed[0]
-        tried = [self._findings.approach(dial.pair.target)]
-        outcome = await self._attempt(dial, target, tried[0])
-        while outcome.error is not None and len(tried) < _WAYS:
-            again = outcome.again
-            if again is None and outcome.is_connected and Approach() not in tried:
-                again = Approach()  # what was known of the peer holds no more
-            if again is None or tried.count(again) == 2:
-                break
-            tried.append(again)
-            outcome = await self._attempt(dial, target, again)
-        if outcome.error is None and dial.line is not None:
-            self._findings.opened(dial.line.connection, tried[0], tried[-1])
-        return outcome
-
-    async def _attempt(self, dial: Dial, target: Target, approach: Approach) -> Outcome:
-        place = (target.host, target.port)
         where = dial.tried = f"{target.host} port {target.port}"
         try:
             addresses = await self._places.addresses(dial.pair.target, target)
@@ -256,6 +244,45 @@ class Dialer:
             return Outcome(StanzaError.of(error.condition, str(error)), next=True)
         if not addresses:
             return unreachable(f"{where}: no address that may be dialled", "cancel")
+        try:
+            turn = await self._connecting.come((min(addresses), target.port), dial.urged)
+        except TimeoutError:
+            return untried(f"{where}: too many connections there are being opened")
+        try:
+            if self._is_draining:
+                return unreachable("this server is shutting down")
+            later = await self._after_a_while(dial, place) if turn.has_waited else None
+            return later or await self._in_any_way(dial, target, addresses)
+        finally:
+            self._connecting.end(turn)
+
+    async def _after_a_while(self, dial: Dial, place: Place) -> Outcome | None:
+        """What has become possible or impossible meanwhile, if anything."""
+        if (closed := self._backoff.closed(place)) is not None:
+            return closed[0]
+        shared = await self._joining.share(dial)
+        return shared if shared is not None and shared.error is None else None
+
+    async def _in_any_way(self, dial: Dial, target: Target, addresses: list[str]) -> Outcome:
+        """One target, in one way after another as its answers suggest."""
+        tried = [self._findings.approach(dial.pair.target)]
+        outcome = await self._attempt(dial, target, addresses, tried[0])
+        while outcome.error is not None and len(tried) < _WAYS:
+            again = outcome.again
+            if again is None and outcome.is_connected and Approach() not in tried:
+                again = Approach()  # what was known of the peer holds no more
+            if again is None or tried.count(again) == 2:
+                break
+            tried.append(again)
+            outcome = await self._attempt(dial, target, addresses, again)
+        if outcome.error is None and dial.line is not None:
+            self._findings.opened(dial.line.connection, tried[0], tried[-1])
+        return outcome
+
+    async def _attempt(
+        self, dial: Dial, target: Target, addresses: list[str], approach: Approach
+    ) -> Outcome:
+        place, where = (target.host, target.port), dial.tried
         try:
             async with asyncio.timeout(_CONNECT_S):
                 transport, _ = await connect(self._loop, addresses, target.port, asyncio.Protocol)
@@ -266,7 +293,7 @@ class Dialer:
             return outcome
         self._backoff.succeeded(place)
         connection = self._new_connection(dial.pair, target, approach)
-        line = self._lines[connection.number] = Line(connection, approach)
+        line = self._lines.opened(connection, approach)
         dial.join(line, self._loop.create_future())
         connection.connected(transport)
         self._history.note(
@@ -277,17 +304,10 @@ class Dialer:
         connection.act(core.open())
         waiting, dial.keys = dial.keys, []
         for key in waiting:
-            self._ask(line, key)
-        outcome = await self._wait(dial)
+            self._keys.ask(line, key)
+        outcome = await dial.ending()
         if outcome.error is not None and line.is_useless():
             connection.close()
-        return outcome
-
-    async def _wait(self, dial: Dial) -> Outcome:
-        assert dial.ended is not None
-        outcome = await dial.ended
-        if outcome.error is not None:
-            dial.leave()
         return outcome
 
     # --- what becomes of a stream ---
@@ -304,7 +324,7 @@ class Dialer:
             dial.settle(attempts.refused(event.error, event.answer, dial.line.approach))
 
     def _waiting(self, connection: Connection, pair: DomainPair) -> Dial | None:
-        line = self._lines.get(connection.number)
+        line = self._lines.find(connection)
         return next((dial for dial in line.dials if dial.pair == pair), None) if line else None
 
     def heard_from(self, domain: str) -> None:
@@ -313,14 +333,14 @@ class Dialer:
 
     def stream_closing(self, connection: Connection) -> None:
         """A stream takes nothing more: who wants its pairs now, needs another one."""
-        if (line := self._lines.get(connection.number)) is not None:
+        if (line := self._lines.find(connection)) is not None:
             for dial in line.dials:
                 if dial.authorised:
                     self._forget(dial)
 
     def stream_gone(self, connection: Connection) -> None:
         """A stream is closed. Keys asked on it are asked at the next target, if any."""
-        line = self._lines.pop(connection.number, None)
+        line = self._lines.gone(connection)
         if line is None:
             return
         asked = [key for keys in line.asked.values() for key in keys]
@@ -330,14 +350,12 @@ class Dialer:
                 dial.keys += [key for key in asked if key.pair.sender == dial.pair.target]
                 asked = [key for key in asked if key.pair.sender != dial.pair.target]
         for key in asked:
-            self._to_acceptor(key.owner, Verified(key.request, "remote-server-timeout"))
+            self._keys.answer(key, "remote-server-timeout")
 
     def key_answered(self, connection: Connection, event: KeyAnswered) -> None:
         """The authoritative server has spoken."""
-        line = self._lines.get(connection.number)
-        if line is not None:
-            for key in line.asked.pop((event.pair, event.stream_id), ()):
-                self._to_acceptor(key.owner, Verified(key.request, event.verdict))
+        if (line := self._lines.find(connection)) is not None:
+            self._keys.answered(line, event)
 
     def announcements(self, shards: frozenset[int]) -> Iterator[Frame]:
         """What a new owner of these shards must know of the dials under way."""
@@ -346,8 +364,10 @@ class Dialer:
                 yield Dialling(dial.pair)
 
     def drain(self) -> None:
-        """Open nothing more."""
+        """Open nothing more; whoever waits for a turn learns of it."""
         self._is_draining = True
+        for dial in self._dials.values():
+            dial.urge()
 
     def close(self) -> None:
         """Break off the dials under way."""
@@ -355,27 +375,11 @@ class Dialer:
         for task in list(self._tasks):
             task.cancel()
 
-    # --- keys ---
-
-    def _ask(self, line: Line, frame: VerifyKey) -> None:
-        waiting = line.asked.setdefault((frame.pair, frame.stream_id), [])
-        if waiting and waiting[0].key != frame.key:
-            # The answer will name no key, and the id of a stream that we opened is its peer's
-            # choice: it must not get what another stream's key has earned.
-            self._to_acceptor(frame.owner, Verified(frame.request, "remote-server-timeout"))
-            return
-        waiting.append(frame)
-        if len(waiting) == 1:
-            core = line.connection.core
-            assert isinstance(core, InitiatingStream)
-            core.verify(frame.pair, frame.stream_id, frame.key, self._loop.time())
-            line.connection.act([])
-
     def _close_if_unused(self, dial: Dial) -> None:
         line = dial.line
-        # A worker that knows of the stream sends stanzas on it without asking for a dial.
-        if line is None or dial.for_stanzas or len(line.dials) > 1:
+        if line is None or any(each.for_stanzas or not each.authorised for each in line.dials):
             return
+        # A worker that knows of the stream sends stanzas on it without asking for a dial.
         if line.connection.stanzas_in or line.connection.stanzas_out:
             return
         if line.asked:

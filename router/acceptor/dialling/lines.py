@@ -1,6 +1,7 @@
 """Dials, and the streams they lead to or share. The dialer keeps them and moves them along."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from router.acceptor.connection import Connection
@@ -17,7 +18,8 @@ class Dial:
     """A dial under way, or the stream it led to. `keys` wait for a stream to be asked on.
 
     `number` grows from dial to dial; `places` are those of its best target, once known; `tried` is
-    the target tried last, for the log; `over` gets what came of the whole dial.
+    the target tried last, for the log; `over` gets what came of the whole dial; `urged` is done
+    while there are keys, for then somebody else waits for us, who may be whom we wait for.
     """
 
     pair: DomainPair
@@ -30,6 +32,19 @@ class Dial:
     for_stanzas: bool = False
     ended: "asyncio.Future[Outcome] | None" = None
     keys: list[VerifyKey] = field(default_factory=list)
+    urged: "asyncio.Future[None]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def urge(self) -> None:
+        """Let it wait for nobody any more."""
+        if not self.urged.done():
+            self.urged.set_result(None)
+
+    def calm(self) -> None:
+        """Nobody waits for it any more: its keys are asked about elsewhere."""
+        if self.urged.done():
+            self.urged = self.urged.get_loop().create_future()
 
     def join(self, line: "Line", ended: "asyncio.Future[Outcome]") -> None:
         """Be one of those who wait for this stream, until `ended` has the outcome."""
@@ -48,6 +63,14 @@ class Dial:
             return False
         self.ended.set_result(outcome)
         return True
+
+    async def ending(self) -> Outcome:
+        """What comes of waiting for the stream that the dial has joined."""
+        assert self.ended is not None
+        outcome = await self.ended
+        if outcome.error is not None:
+            self.leave()
+        return outcome
 
 
 class UnderWay:
@@ -70,8 +93,15 @@ class UnderWay:
 
     def before(self, dial: Dial) -> list[Dial]:
         """Those that began before it and have a place in common with it, the first one first."""
-        found = {each for place in dial.places for each in self._at.get(place, ())}
+        found = self._to(dial.places)
         return sorted((each for each in found if each.number < dial.number), key=_number)
+
+    def connections(self, places: Collection[Place]) -> list[Connection]:
+        """The connections to one of the places that somebody still waits for."""
+        return [each.line.connection for each in self._to(places) if each.line is not None]
+
+    def _to(self, places: Collection[Place]) -> set[Dial]:
+        return {each for place in places for each in self._at.get(place, ())}
 
 
 def _number(dial: Dial) -> int:
@@ -105,3 +135,27 @@ class Line:
             and core.may_verify(frame.pair)
             and core.stream_id != frame.stream_id
         )
+
+
+class Lines:
+    """The streams that dials use, by the number of their connection."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, Line] = {}
+
+    def opened(self, connection: Connection, approach: Approach) -> Line:
+        """A stream of ours is about to be opened."""
+        line = self._lines[connection.number] = Line(connection, approach)
+        return line
+
+    def of(self, connection: Connection) -> Line:
+        """The line of an open stream, which the peer may have opened."""
+        return self.find(connection) or self.opened(connection, Approach())
+
+    def find(self, connection: Connection) -> Line | None:
+        """The line of a stream, if any dial ever used it."""
+        return self._lines.get(connection.number)
+
+    def gone(self, connection: Connection) -> Line | None:
+        """The stream is over; its line, if it had one."""
+        return self._lines.pop(connection.number, None)

@@ -6,11 +6,13 @@ by the dialer before it connects.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from itertools import chain
 from typing import Final
 
 from router.acceptor.certificates.store import CertificateStore
 from router.acceptor.connection import Connection
 from router.peer_memory import Fact, PeerMemory
+from router.wire.frames import VerifyKey
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
 from router.xmpp.receiving import ReceivingStream
@@ -51,9 +53,42 @@ class Sharing:
             for connection in self._leading_to(pair.target, places)
             if self._may_try(connection, pair)
             and self._asks_no_less(connection, pair)
-            and self._leads_there(connection, pair, places)
+            and self._leads_there(connection, pair.target, places)
         ]
-        return min(found, key=lambda connection: connection.number, default=None)
+        return min(found, key=_number, default=None)
+
+    def for_key(
+        self, frame: VerifyKey, places: Collection[Place], opening: Iterable[Connection] = ()
+    ) -> Connection | None:
+        """A stream of ours to ask about the key, for other domains of that server, or None.
+
+        Never the one that brought the key (BIDI-18). `places`: where the key's domain is; `opening`
+        streams will do once they are past their features. Nothing is asked of a peer that is not
+        known to bear several pairs, nor, unlike for our own stanzas, of one that is merely at the
+        same place: whoever takes connections there may pass them on by name, and a neighbour must
+        not vouch for the domain when a stranger makes us ask.
+        """
+        domain = frame.pair.sender
+        found = [
+            connection
+            for connection in chain(self._leading_to(domain, places), opening)
+            if isinstance(core := connection.core, InitiatingStream)
+            and connection.end is None
+            and core.carries_verify()
+            and core.stream_id != frame.stream_id
+            and self._bears_others(core, domain)
+            and self._leads_there(connection, domain, ())
+        ]
+        return min(found, key=_number, default=None)
+
+    def proves_by_certificate(self, connection: Connection, pair: DomainPair) -> bool:
+        """Whether the peer needs to ask nobody when we ask for the pair (XEP-0344 §2.4)."""
+        core = connection.core
+        return (
+            isinstance(core, InitiatingStream)
+            and core.mechanism == "external"
+            and self._certificates.shows(core.local, pair.sender)
+        )
 
     def _may_try(self, connection: Connection, pair: DomainPair) -> bool:
         """Whether the core can ask, and the peer is not known to take it badly."""
@@ -66,9 +101,14 @@ class Sharing:
         return (
             isinstance(core, InitiatingStream)
             and core.may_ask_for(pair)
-            and self._is_promised(core)
+            and self._bears_others(core, pair.target)
             and len(core.grants.send) < PAIRS_PER_STREAM
-            and not any(self._takes_it_badly(domain) for domain in (core.remote, pair.target))
+        )
+
+    def _bears_others(self, core: InitiatingStream, domain: str) -> bool:
+        """Whether the peer is known to bear several pairs on one stream, this domain's too."""
+        return self._is_promised(core) and not any(
+            self._takes_it_badly(each) for each in (core.remote, domain)
         )
 
     def _is_promised(self, core: InitiatingStream) -> bool:
@@ -91,9 +131,7 @@ class Sharing:
             not self._certificates.has_certificate(sender)
         )
 
-    def _leads_there(
-        self, connection: Connection, pair: DomainPair, places: Collection[Place]
-    ) -> bool:
+    def _leads_there(self, connection: Connection, domain: str, places: Collection[Place]) -> bool:
         """DBK-27, BIDI-20: the same server, by what it is for, its place or its certificate.
 
         What the peer proved of itself on a stream of ours holds for that pair alone.
@@ -103,6 +141,10 @@ class Sharing:
             is_for = core.targets
         else:
             is_for = {proved.target for proved in core.grants.send}
-        if pair.target in is_for:
+        if domain in is_for:
             return True
-        return connection.peer in places or core.evidence.proves(pair.target).valid
+        return connection.peer in places or core.evidence.proves(domain).valid
+
+
+def _number(connection: Connection) -> int:
+    return connection.number

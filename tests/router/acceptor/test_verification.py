@@ -36,7 +36,10 @@ class Asking(Hub):
             Limits(verification_timeout_s=timeout_s),
             self.sent.to_shard,
             lambda _, pair, verdict: self.judged.append((pair, verdict)),
+            self._look,
         )
+        self.at_hand: set[str] = set()
+        self.looked_for: list[str] = []
 
     def happened(self, connection: Connection, event: object) -> None:
         super().happened(connection, event)  # type: ignore[arg-type]
@@ -44,6 +47,11 @@ class Asking(Hub):
             self.pending.begin(connection, event)
         elif isinstance(event, StreamClosed):
             self.pending.stream_gone(connection)
+
+    def _look(self, frame: Verify, otherwise: Callable[[], None]) -> None:
+        self.looked_for.append(frame.pair.sender)
+        if frame.pair.sender not in self.at_hand:
+            otherwise()
 
     def asked(self) -> list[Verify]:
         return [frame for _, frame in self.sent.shards if isinstance(frame, Verify)]
@@ -180,6 +188,49 @@ async def test_a_stream_that_ends_while_its_keys_wait_has_them_forgotten() -> No
     for _, then, arguments in waits:
         then(*arguments)
     assert len(hub.asked()) == 4
+
+
+@pytest.mark.clause("DBK-07")
+async def test_a_domain_in_two_pairs_does_not_get_ahead_of_its_turn() -> None:
+    hub = Asking()
+    now = [1000.0]
+    waits: list[tuple[float, Callable[..., None], tuple[object, ...]]] = []
+    hub.pending._loop = Clock(now, waits)  # type: ignore[assignment]
+    core = inbound(policy(MONTAGUE, "verona.example", handshake_timeout_s=1e9))
+    _, transport = wired(core, hub, number=1)
+    transport.feed(keys(*(f"d{number}.example" for number in range(6))))
+    now[0] += 0.1
+    transport.feed("<db:result from='d5.example' to='verona.example'>key</db:result>")
+    assert len(hub.asked()) == 4
+    assert waits[-1][0] == pytest.approx(0.4)
+    now[0] += 0.5
+    transport.feed("<db:result from='d4.example' to='verona.example'>key</db:result>")
+    assert hub.asked()[-1].pair.sender == "d4.example", "its turn has been"
+
+
+async def test_where_nobody_has_to_be_dialled_a_key_waits_for_nothing() -> None:
+    hub = Asking()
+    waits: list[tuple[float, Callable[..., None], tuple[object, ...]]] = []
+    hub.pending._loop = Clock([1000.0], waits)  # type: ignore[assignment]
+    _, transport = stream(hub)
+    transport.feed(KEY)
+    assert hub.looked_for == [], "a stranger's keys are not even looked at"
+    hub.pending.verified(Verified(1, "valid"))
+    domains = [f"d{number}.example" for number in range(10)]
+    hub.at_hand.update(domains)
+    transport.feed(keys(*domains, "e0.example", "e1.example", "e2.example", "e3.example"))
+    assert hub.looked_for[:10] == domains
+    assert [frame.pair.sender for frame in hub.asked()] == [
+        CAPULET,
+        "e0.example",
+        "e1.example",
+        "e2.example",
+    ]
+    assert [s for s, _, _ in waits if s < 30] == [0.25]
+    hub.pending.verified(Verified(2, "valid"))
+    assert "from='montague.example' to='d0.example' type='valid'" in (
+        await transport.said()
+    ).replace('"', "'")
 
 
 class Clock:

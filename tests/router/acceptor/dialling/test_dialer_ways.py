@@ -1,13 +1,10 @@
 """A dial that does not go as hoped: other ways, back-off, and streams that are open already."""
 
-import asyncio
-
 import pytest
 
-from router.acceptor.dialling.attempts import Approach, Outcome
+from router.acceptor.dialling.attempts import Approach
 from router.acceptor.dialling.backoff import FREE
 from router.acceptor.dialling.dns import Target
-from router.acceptor.dialling.lines import Dial as Dialled
 from router.config import Config, Dial
 from router.config import Peer as PeerConfig
 from router.peer_memory import Fact
@@ -254,30 +251,6 @@ async def test_a_peer_that_closes_over_it_is_not_asked_again(caller: Caller, cap
     await wire.send(stream_error("unsupported-stanza-type"))
     await greet(capulet)
     assert caller.memory.recall(CAPULET, Fact.MULTIPLEX) == "refused"
-
-
-async def test_a_dial_waits_for_the_first_of_the_others_and_only_so_long(
-    caller: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Domains that somebody put at the same place must not keep it up one after another."""
-    waits: list[tuple[asyncio.Future[Outcome], float]] = []
-
-    async def wait(waited: list[asyncio.Future[Outcome]], **limit: float) -> None:
-        waits.append((waited[0], limit["timeout"]))
-
-    loop, place = asyncio.get_running_loop(), (HOST, 5269)
-    dials = [
-        Dialled(DomainPair(MONTAGUE, domain), number, loop.create_future(), frozenset({place}))
-        for number, domain in enumerate(("one.example", "two.example", "three.example", CAPULET))
-    ]
-    dialer = caller.dialer
-    for dial in reversed(dials):
-        dialer._under_way.add(dial)
-    monkeypatch.setattr(asyncio, "wait", wait)
-    await dialer._let_others_first(dials[-1])
-    assert waits == [(dials[0].over, 10.0)]
-    await dialer._let_others_first(dials[0])
-    assert len(waits) == 1
 
 
 async def test_no_key_is_asked_about_on_a_stream_to_another_domain(

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from router.acceptor.dialling.attempts import AUTHORISED, Approach
-from router.acceptor.dialling.lines import Dial, Line, UnderWay
+from router.acceptor.dialling.attempts import AUTHORISED, Approach, unreachable
+from router.acceptor.dialling.lines import Dial, Line, Lines, UnderWay
 from router.wire.frames import VerifyKey
 from router.xmpp import names
 from router.xmpp.certificate import NO_CERTIFICATE
@@ -57,6 +57,61 @@ async def test_dials_that_began_before_and_go_to_the_same_place() -> None:
     assert under_way.before(fourth) == [third]
     under_way.remove(Dial(PAIR, 9, loop.create_future()))
     assert under_way.before(Dial(PAIR, 9, loop.create_future())) == []
+
+
+async def test_the_connections_to_a_place_that_somebody_waits_for() -> None:
+    home, away = ("192.0.2.1", 5269), ("192.0.2.9", 5269)
+    loop = asyncio.get_running_loop()
+    first, second = (
+        Dial(PAIR, number, loop.create_future(), frozenset([place]))
+        for number, place in enumerate((home, away))
+    )
+    under_way = UnderWay()
+    under_way.add(first)
+    under_way.add(second)
+    assert under_way.connections([home, away]) == []
+    road = line(outbound())
+    first.join(road, loop.create_future())
+    assert under_way.connections([home]) == [road.connection]
+    assert under_way.connections([away]) == []
+    under_way.remove(first)
+    assert under_way.connections([home]) == []
+
+
+async def test_a_dial_leaves_the_line_that_came_to_nothing() -> None:
+    dial = Dial(PAIR, 0, asyncio.get_running_loop().create_future())
+    road = line(outbound())
+    dial.join(road, asyncio.get_running_loop().create_future())
+    dial.settle(AUTHORISED)
+    assert await dial.ending() is AUTHORISED
+    assert dial.line is road
+    failed = unreachable("gone")
+    dial.join(road, asyncio.get_running_loop().create_future())
+    dial.settle(failed)
+    assert await dial.ending() is failed
+    assert dial.line is None
+
+
+async def test_a_dial_is_urged_until_nobody_waits_for_it() -> None:
+    dial = Dial(PAIR, 0, asyncio.get_running_loop().create_future())
+    assert not dial.urged.done()
+    dial.urge()
+    dial.urge()
+    assert dial.urged.done()
+    dial.calm()
+    assert not (calm := dial.urged).done()
+    dial.calm()
+    assert dial.urged is calm
+
+
+def test_lines_are_kept_until_their_stream_is_gone() -> None:
+    lines, connection = Lines(), SimpleNamespace(number=4)
+    assert lines.find(connection) is None  # type: ignore[arg-type]
+    opened = lines.opened(connection, Approach(bidi=False))  # type: ignore[arg-type]
+    assert lines.of(connection) is lines.find(connection) is opened  # type: ignore[arg-type]
+    assert lines.gone(connection) is opened  # type: ignore[arg-type]
+    assert lines.gone(connection) is None  # type: ignore[arg-type]
+    assert lines.of(connection).approach == Approach()  # type: ignore[arg-type]
 
 
 @pytest.mark.clause("DBK-09")

@@ -7,6 +7,7 @@ import pytest
 from router.acceptor.dialling.sharing import Place, Sharing
 from router.config import Config, Peer
 from router.peer_memory import Fact, PeerMemory
+from router.wire.frames import VerifyKey
 from router.xmpp import names
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
@@ -37,6 +38,7 @@ FULL = (
 )
 EXTERNAL = f"<mechanisms xmlns='{names.SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
 US = policy(MONTAGUE, VERONA)
+KEY = VerifyKey("a0.1", 1, TARGET.inverse(), "the id of the stream that brought it", "key")
 
 
 def by_dialback(*offered: str, sees: Proves | None = None) -> InitiatingStream:
@@ -54,6 +56,9 @@ def by_external() -> InitiatingStream:
     return core
 
 
+BOTH = Proves(CAPULET, LEAR)
+
+
 class Office:
     """A `Sharing` over streams that the test names."""
 
@@ -69,6 +74,15 @@ class Office:
     def found(self, pair: DomainPair, *places: Place) -> int | None:
         """The number of the stream for the pair."""
         connection = self.sharing.find(pair, places)
+        return connection.number if connection is not None else None
+
+    def found_for_key(self, *places: Place, opening: tuple[object, ...] = ()) -> int | None:
+        """The number of the stream to ask about a key of Lear's on."""
+        streams = [
+            SimpleNamespace(core=core, number=number, end=None, peer=HOME)
+            for number, core in enumerate(opening, 101)
+        ]
+        connection = self.sharing.for_key(KEY, places, streams)  # type: ignore[arg-type]
         return connection.number if connection is not None else None
 
 
@@ -180,3 +194,67 @@ def test_a_stream_of_the_peer_s_only_toward_what_it_proved_and_with_bidi() -> No
     config = Config(peers={"*": Peer(reverse_dialback=True)})
     assert Office(authenticated(US, bidi=True), config=config).found(TARGET, HOME) is None
     assert Office(authenticated(US, bidi=False), config=config).found(SENDER) is None
+
+
+# --- keys ---
+
+
+@pytest.mark.clause("DBK-11", "DBK-27")
+def test_a_key_is_asked_about_on_another_domain_s_stream_only_on_the_same_server() -> None:
+    office = Office(by_dialback(), by_dialback(sees=BOTH), by_dialback(sees=BOTH))
+    assert office.found_for_key(HOME) == 2
+    assert office.found_for_key(AWAY) == 2
+    assert Office(by_dialback()).found_for_key(AWAY) is None
+
+
+@pytest.mark.clause("BIDI-18", "DBK-10")
+def test_never_on_the_stream_that_brought_it_nor_on_one_the_peer_opened() -> None:
+    core = by_dialback(sees=BOTH)
+    office = Office(core, authenticated(US, bidi=True))
+    assert office.found_for_key(HOME) == 1
+    core.stream_id = KEY.stream_id
+    assert office.found_for_key(HOME) is None
+
+
+@pytest.mark.clause("BIDI-18")
+def test_what_a_peer_proved_on_our_stream_does_not_make_it_the_authority_for_its_keys() -> None:
+    core = by_dialback(*FULL)
+    say(core, f"<db:result from='{LEAR}' to='{MONTAGUE}'>key</db:result>")
+    core.answer_key(TARGET.inverse(), core.stream_id, "valid", NOW)
+    assert Office(core).found_for_key(AWAY) is None
+
+
+def test_the_place_alone_does_not_tell_the_server_when_a_stranger_makes_us_ask() -> None:
+    assert Office(by_dialback()).found(TARGET, HOME) == 1
+    assert Office(by_dialback()).found_for_key(HOME) is None
+
+
+@pytest.mark.scenario(4, 5)
+def test_no_key_is_asked_of_a_peer_that_may_not_bear_it() -> None:
+    assert Office(by_dialback(ERRORS, sees=BOTH)).found_for_key(HOME) is None
+    office = Office(by_dialback(sees=BOTH))
+    office.memory.learn(LEAR, Fact.MULTIPLEX, "refused")
+    assert office.found_for_key(HOME) is None
+
+
+def test_no_key_is_asked_about_on_a_stream_that_ends_or_has_just_begun() -> None:
+    core, opening = by_dialback(sees=BOTH), outbound(US, BOTH, *FULL, has_certificate=False)
+    office = Office(core)
+    assert office.found_for_key(HOME, opening=(opening,)) == 1
+    core.close(NOW)
+    assert office.found_for_key(HOME) is None
+    assert office.found_for_key(HOME, opening=(opening,)) == 101
+    in_sasl = outbound(US, BOTH, EXTERNAL, *FULL)
+    assert office.found_for_key(HOME, opening=(in_sasl,)) is None
+    office.connections[0].end, core.phase = "closed", opening.phase
+    assert office.found_for_key(HOME) is None
+
+
+def test_what_a_certificate_proves_needs_nobody_to_be_asked() -> None:
+    office = Office(by_external(), by_dialback())
+    first, second = office.connections
+    proves = office.sharing.proves_by_certificate
+    assert not proves(first, SENDER)  # type: ignore[arg-type]
+    office.certificates.shared = {(MONTAGUE, VERONA)}
+    assert proves(first, SENDER)  # type: ignore[arg-type]
+    assert not proves(second, SENDER)  # type: ignore[arg-type]
