@@ -75,15 +75,16 @@ def bidi_command(
     peers = sorted({name for two in servers for name in two.split("-")} - {"causeway"})
     if not finish("bidi", settings, rows, out, html, as_json, console, peers=peers):
         how = f"{distance.name}: {reason}" if reason else distance.name
-        title = f"Bidi off → on, medians of {rounds} ({how})"
-        _show(title, tables.savings(comparisons(rows)), console)
+        console.print(f"Bidi off → on, medians of {rounds} ({how})")
+        for title, table in tables.savings(comparisons(rows)):
+            _show(title, table, console)
     raise typer.Exit(1 if failures else 0)
 
 
 def _show(title: str, table: Table, console: Console) -> None:
-    shown = RichTable(title=title)
-    for index, column in enumerate(table.columns):
-        shown.add_column(column, justify="right" if index > 2 else "left")
+    shown = RichTable(title=title, title_justify="left")
+    for column in table.columns:
+        shown.add_column(column, justify="right")
     for row in table.rows:
         shown.add_row(*row)
     console.print(shown)

@@ -1,6 +1,6 @@
 """The figures in rows, for the report and for the terminal, from the comparisons."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import isfinite
 from statistics import median
@@ -44,10 +44,15 @@ def everything(found: Iterable[Comparison]) -> Table:
     return Table(columns, tuple(_everything_of(each) for each in found))
 
 
-def savings(found: Iterable[Comparison]) -> Table:
-    """What is saved of each, and the connections and times that it is saved of."""
-    columns = (*_CELL, "Connections", "KiB", "CPU", "Memory", "First reply p50 ms", "p99 ms")
-    return Table(columns, tuple(_savings_of(each) for each in found))
+def savings(found: Iterable[Comparison]) -> Iterator[tuple[str, Table]]:
+    """For each kind of cell, its name and what is saved, with what it is saved of."""
+    columns = ("Pairs", "RTT ms", "Connections", "KiB", "CPU", "Memory", "First reply ms", "p99 ms")
+    kinds: dict[str, list[tuple[str, ...]]] = {}
+    for each in found:
+        name, proved, mix, *rest = _cell(each)
+        kinds.setdefault(f"{name}, {proved}, {mix}", []).append((*rest, *_savings_of(each)))
+    for name, rows in kinds.items():
+        yield name, Table(columns, tuple(rows))
 
 
 def _cell(each: Comparison) -> tuple[str, ...]:
@@ -71,7 +76,6 @@ def _everything_of(each: Comparison) -> tuple[str, ...]:
 
 def _savings_of(each: Comparison) -> tuple[str, ...]:
     return (
-        *_cell(each),
         _total(each, CONNECTIONS),
         *(_percent(each.saved_percent(quantity)) for quantity in (BYTES, CPU, MEMORY)),
         _change(*each.values(FIRST_P50)),

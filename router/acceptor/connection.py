@@ -77,6 +77,7 @@ class Connection:
         self.number = number
         self.direction = direction
         self.leg = leg
+        self.direct_tls = direct_tls
         self.session: TlsSession | None = None
         self.outlet = Outlet(number, "tcp")
         self.opened_at = self.heard_at = loop.time()
@@ -92,7 +93,6 @@ class Connection:
         self._loop = loop
         self._tls_context = tls_context
         self._server_name = server_name
-        self._direct_tls = direct_tls
         self._layer: Layer | None = None
         self._socket: socket.socket | None = None
         self._acked_at_start = 0
@@ -116,7 +116,7 @@ class Connection:
         self.address = f"{peer[0]}:{peer[1]}" if peer else ""
         self._acked_at_start = self._tcp_acked()
         self._hub.opened(self)
-        if self._direct_tls:
+        if self.direct_tls:
             self._begin_tls(transport)
         else:
             self._layer = PlainLayer(transport, self)
@@ -149,7 +149,7 @@ class Connection:
             self._hub.moved(self, before)
         for event in events:
             if isinstance(event, StartTls):
-                if self._layer is not None and not self._direct_tls:
+                if self._layer is not None and not self.direct_tls:
                     self._begin_tls(self._layer.transport)
             elif isinstance(event, StreamClosed):
                 self.end = event

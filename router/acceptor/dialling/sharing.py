@@ -64,9 +64,9 @@ class Sharing:
 
         Never the one that brought the key (BIDI-18). `places`: where the key's domain is; `opening`
         streams will do once they are past their features. Nothing is asked of a peer that is not
-        known to bear several pairs, nor, unlike for our own stanzas, of one that is merely at the
-        same place: whoever takes connections there may pass them on by name, and a neighbour must
-        not vouch for the domain when a stranger makes us ask.
+        known to bear several pairs. Where TLS comes first, a place alone does not tell the server:
+        whoever takes connections there may pass them on by name, and a neighbour must not vouch for
+        the domain.
         """
         domain = frame.pair.sender
         found = [
@@ -77,7 +77,7 @@ class Sharing:
             and core.carries_verify()
             and core.stream_id != frame.stream_id
             and self._bears_others(core, domain)
-            and self._leads_there(connection, domain, ())
+            and self._leads_there(connection, domain, () if connection.direct_tls else places)
         ]
         return min(found, key=_number, default=None)
 

@@ -64,7 +64,7 @@ class Office:
 
     def __init__(self, *cores: object, config: Config | None = None) -> None:
         self.connections = [
-            SimpleNamespace(core=core, number=number, end=None, peer=HOME)
+            SimpleNamespace(core=core, number=number, end=None, peer=HOME, direct_tls=False)
             for number, core in enumerate(cores, 1)
         ]
         self.certificates = Shown()
@@ -79,7 +79,7 @@ class Office:
     def found_for_key(self, *places: Place, opening: tuple[object, ...] = ()) -> int | None:
         """The number of the stream to ask about a key of Lear's on."""
         streams = [
-            SimpleNamespace(core=core, number=number, end=None, peer=HOME)
+            SimpleNamespace(core=core, number=number, end=None, peer=HOME, direct_tls=False)
             for number, core in enumerate(opening, 101)
         ]
         connection = self.sharing.for_key(KEY, places, streams)  # type: ignore[arg-type]
@@ -201,15 +201,16 @@ def test_a_stream_of_the_peer_s_only_toward_what_it_proved_and_with_bidi() -> No
 
 @pytest.mark.clause("DBK-11", "DBK-27")
 def test_a_key_is_asked_about_on_another_domain_s_stream_only_on_the_same_server() -> None:
-    office = Office(by_dialback(), by_dialback(sees=BOTH), by_dialback(sees=BOTH))
-    assert office.found_for_key(HOME) == 2
-    assert office.found_for_key(AWAY) == 2
-    assert Office(by_dialback()).found_for_key(AWAY) is None
+    office = Office(by_dialback(), by_dialback())
+    assert office.found_for_key(HOME) == 1
+    assert office.found_for_key(AWAY) is None
+    assert office.found_for_key() is None
+    assert Office(by_dialback(sees=BOTH)).found_for_key(AWAY) == 1
 
 
 @pytest.mark.clause("BIDI-18", "DBK-10")
 def test_never_on_the_stream_that_brought_it_nor_on_one_the_peer_opened() -> None:
-    core = by_dialback(sees=BOTH)
+    core = by_dialback()
     office = Office(core, authenticated(US, bidi=True))
     assert office.found_for_key(HOME) == 1
     core.stream_id = KEY.stream_id
@@ -224,27 +225,29 @@ def test_what_a_peer_proved_on_our_stream_does_not_make_it_the_authority_for_its
     assert Office(core).found_for_key(AWAY) is None
 
 
-def test_the_place_alone_does_not_tell_the_server_when_a_stranger_makes_us_ask() -> None:
-    assert Office(by_dialback()).found(TARGET, HOME) == 1
-    assert Office(by_dialback()).found_for_key(HOME) is None
+def test_where_tls_comes_first_the_place_alone_does_not_tell_the_server() -> None:
+    office = Office(by_dialback(), by_dialback(sees=BOTH))
+    for connection in office.connections:
+        connection.direct_tls = True
+    assert office.found_for_key(HOME) == 2
 
 
 @pytest.mark.scenario(4, 5)
 def test_no_key_is_asked_of_a_peer_that_may_not_bear_it() -> None:
-    assert Office(by_dialback(ERRORS, sees=BOTH)).found_for_key(HOME) is None
+    assert Office(by_dialback(ERRORS)).found_for_key(HOME) is None
     office = Office(by_dialback(sees=BOTH))
     office.memory.learn(LEAR, Fact.MULTIPLEX, "refused")
     assert office.found_for_key(HOME) is None
 
 
 def test_no_key_is_asked_about_on_a_stream_that_ends_or_has_just_begun() -> None:
-    core, opening = by_dialback(sees=BOTH), outbound(US, BOTH, *FULL, has_certificate=False)
+    core, opening = by_dialback(), outbound(US, Proves(), *FULL, has_certificate=False)
     office = Office(core)
     assert office.found_for_key(HOME, opening=(opening,)) == 1
     core.close(NOW)
     assert office.found_for_key(HOME) is None
     assert office.found_for_key(HOME, opening=(opening,)) == 101
-    in_sasl = outbound(US, BOTH, EXTERNAL, *FULL)
+    in_sasl = outbound(US, Proves(), EXTERNAL, *FULL)
     assert office.found_for_key(HOME, opening=(in_sasl,)) is None
     office.connections[0].end, core.phase = "closed", opening.phase
     assert office.found_for_key(HOME) is None
