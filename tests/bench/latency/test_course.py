@@ -55,12 +55,12 @@ async def test_who_is_held_up_is_charged_for_all_that_was_due_meanwhile(tmp_path
         way = road("echo", ends)
         assert (await lone(way, 20, 0.001)).arrived == 20
         asyncio.get_running_loop().call_later(0.1, time.sleep, 0.05)
-        found = await at_rate(way, 1000, schedule(1000, 0.2, "even", 1))
-    assert (found.sent, found.arrived) == (200, 200)
-    # 50 were due in those 50 ms: a quarter of all, and they waited 25 ms on average.
+        found = await at_rate(way, 1000, schedule(1000, 0.5, "even", 1))
+    assert (found.sent, found.arrived) == (500, 500)
+    # 50 were due in those 50 ms. Were the schedule held up as well, one would have waited.
     slow = sum(count for number, count in found.latency.histogram.items() if number >= 8 * 13)
-    assert slow >= 35  # 8.2 ms and more
-    assert found.latency.quantiles_us["max"] >= 45_000
+    assert slow >= 10  # 8.2 ms and more
+    assert found.latency.quantiles_us["max"] >= 25_000
 
 
 async def test_an_inbox_wakes_who_waits_for_a_lost_connection() -> None:
