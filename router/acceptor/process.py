@@ -69,6 +69,7 @@ class Process:
             self._learned,
         )
         self._news: dict[tuple[str, Fact], Learned] = {}
+        self._told_at = 0.0
         self._listener = Listener(loop, self._acceptor.openings, self._acceptor.admission)
         self._drainer = Drainer(loop, self._acceptor, self._listener)
         self._link: ControlLink | None = None
@@ -114,12 +115,14 @@ class Process:
             self._start(self._drain((message.phase,)))
 
     def _learned(self, learned: Learned) -> None:
-        """For the other processes: what is learned in a while goes in one message."""
+        """For the other processes: at once, or with all else that is learned shortly after that."""
         if not self._news:
-            self._loop.call_later(_NEWS_S, self._tell_news)
+            due = max(self._told_at + _NEWS_S, self._loop.time())
+            self._loop.call_at(due, self._tell_news)
         self._news[learned.domain, learned.fact] = learned
 
     def _tell_news(self) -> None:
+        self._told_at = self._loop.time()
         news = [learned.to_plain() for learned in self._news.values()]
         self._news.clear()
         for message in peer_facts(news):
