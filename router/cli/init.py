@@ -42,7 +42,7 @@ SAMPLE: Final = """\
 [processes]
 #acceptors = 2                          # default: the number of cores
 #workers   = 1                          # default: half the cores, at least 1
-#pin       = false                      # a CPU for each process: lone stanzas take a quarter
+#pin       = false                      # a CPU for each process: lone stanzas take up to a third
                                         # less time; for machines that do little else
 #run_dir   = "/run/causeway"            # mode 0700; default: one under $XDG_RUNTIME_DIR or /tmp
 
