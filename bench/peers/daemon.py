@@ -1,12 +1,13 @@
-"""What every foreign daemon needs: a free port, and a process that serves, then is gone.
+"""What every foreign daemon needs: a port of its own, and a process that serves, then is gone.
 
-Owns one child process and the wait until it serves. Does not write its configuration.
-Called by the modules beside it, one for each server.
+Owns one child process and the wait until it serves; the ports are held to the end of ours. Does not
+write the child's configuration. Called by the modules beside it, one for each server.
 """
 
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,25 +15,43 @@ from typing import Self
 
 POLL_INTERVAL_S = 0.02
 LOG_TAIL_CHARACTERS = 4096
+SOCKETS = Path("/proc/net/tcp")
+LISTENING = "0A"
+ANY_ADDRESS = "00000000"
 
 
 class DaemonError(RuntimeError):
     """The daemon did not start or did not stop; the message ends with the tail of its log."""
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that was free a moment ago, for daemons that cannot be told to take port 0."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 for a daemon that cannot be told to take port 0.
+
+    Nobody else is given it while this process lives: a socket holds it that never listens. Whoever
+    binds to it by its number with SO_REUSEADDR, as servers do, may listen; until then it refuses.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    port: int = holder.getsockname()[1]
+    holder.detach()  # nothing but our end closes it
+    return port
+
+
+def is_listening(host: str, port: int) -> bool:
+    """Whether some process listens at this IPv4 address, without a connection to it."""
+    address = int.from_bytes(socket.inet_aton(host), sys.byteorder)
+    places = {f"{each}:{port:04X}" for each in (f"{address:08X}", ANY_ADDRESS)}
+    rows = (line.split() for line in SOCKETS.read_text().splitlines()[1:])
+    return any(state == LISTENING and local in places for _, local, _, state, *_ in rows)
 
 
 class Daemon:
     """One foreign process: `async with` starts it, waits until it serves, and ends it by SIGTERM.
 
-    It serves once every port accepts and, where the server can say so, `ready_line` is in its log:
-    a port may accept before the signal handlers are in place, or belong to another process.
+    It serves once it listens on every port and, where the server can say so, `ready_line` is in its
+    log: it may listen before the signal handlers are in place, or another process does. Nobody
+    connects to see: a server may count that, or be told to end in the middle of it.
     Its output goes to `directory`/log. `environment` is added to ours. May be started again after
     `stop`, on the same ports.
     """
@@ -45,8 +64,8 @@ class Daemon:
         ports: Iterable[int],
         host: str = "127.0.0.1",
         ready_line: str = "",
-        start_timeout_s: float = 20,
-        stop_timeout_s: float = 10,
+        start_timeout_s: float = 60,
+        stop_timeout_s: float = 60,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.command = tuple(command)
@@ -153,7 +172,7 @@ class Daemon:
 
     async def _until_serving(self, process: asyncio.subprocess.Process) -> None:
         # A foreign process has no way to call us back; asking again is the only signal there is.
-        while self.ready_line not in self.log() or not await self._accepts():
+        while self.ready_line not in self.log() or not self._listens():
             if process.returncode is not None:
                 raise self._error(f"exited with status {process.returncode} while starting")
             if problem := self.trouble():
@@ -162,14 +181,8 @@ class Daemon:
         if problem := self.trouble():
             raise self._error(problem)
 
-    async def _accepts(self) -> bool:
-        for port in self.ports:
-            try:
-                _, writer = await asyncio.open_connection(self.host, port)
-            except OSError:
-                return False
-            writer.close()
-        return True
+    def _listens(self) -> bool:
+        return all(is_listening(self.host, port) for port in self.ports)
 
     def _error(self, problem: str) -> DaemonError:
         tail = self.log()[-LOG_TAIL_CHARACTERS:]

@@ -22,8 +22,11 @@ ESTABLISHED: Final = re.compile(
     r"Accepted (inbound|outbound) s2s (\S+) authentication (\S+) -> (\S+) "
 )
 DIRECTIONS: Final = {"inbound": "Incoming", "outbound": "Outgoing"}
-# RFC 2782: decidedly not available. Without a record ejabberd would look for an address elsewhere.
-NOWHERE: Final = {"SRV": ["0 0 0 ."]}
+# Without a record ejabberd asks for the domain's address, and RFC 2782's "." it takes for a name.
+# COMPAT ejabberd 23.01: it asks the machine's own name servers, off the machine, and holds a
+# scheduler until they answer: after a lost datagram all of it stands still for 5 s. This address
+# with a zone that cannot be is refused by the C library itself.
+NOWHERE: Final = {"SRV": ["0 0 0 ::%nowhere."]}
 # Nothing but the name server beside us.
 INETRC: Final = """\
 {{lookup, [dns]}}.

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.peers.daemon import Daemon, DaemonError, free_port
+from bench.peers.daemon import POLL_INTERVAL_S, Daemon, DaemonError, free_port
 
 HOST = "127.0.0.1"
 VERSION_FILE = Path("/usr/lib/prosody/prosody.version")
@@ -20,6 +20,8 @@ LUA_MODULES = Path(__file__).with_name("lua")
 MODULES = ("causeway_route", "disco", "ping", "roster", "saslauth", "tls")
 BIND_FAILURE = "Failed to open server port"
 READY_LINE = "causeway_route: server started"
+TOLD_TO_END = "Received SIGTERM"
+FAULT = "error\tEncountered error: "
 ESTABLISHED = re.compile(r"(Incoming|Outgoing) s2s connection (\S+)->(\S+) complete")
 PROOF = re.compile(
     r"\s(?P<local>\S+):saslauth\s+\w+\s+"
@@ -48,6 +50,7 @@ class Prosody(Daemon):
     replaces the public roots. `routes` maps a remote domain to the (address, port) that takes
     STARTTLS; every other remote domain is unreachable. `components` maps a domain to its XEP-0114
     secret. `hosts` are virtual hosts, at least one, whose accounts `register` makes.
+    `management` is XEP-0198, by mod_smacks.
     `s2s_secure_auth` is what Prosody means by it: the peer's certificate must be valid, dialback
     proves nothing. `options` are laid over all that, in the global section. A `log_level` above
     "info" leaves nothing for `established` to read, nor one above "debug" for `proofs`.
@@ -67,6 +70,7 @@ class Prosody(Daemon):
         s2s_secure_auth: bool = True,
         s2s_port: int | None = None,
         log_level: str = "debug",
+        management: bool = False,
         options: Mapping[str, Lua] | None = None,
     ) -> None:
         self.s2s_port = s2s_port or free_port()
@@ -87,7 +91,8 @@ class Prosody(Daemon):
             host=HOST,
             ready_line=READY_LINE,
         )
-        modules = [*MODULES, *(["s2s_bidi"] if bidi else []), *(["dialback"] if dialback else [])]
+        chosen = {"s2s_bidi": bidi, "dialback": dialback, "smacks": management}
+        modules = [*MODULES, *(name for name, is_chosen in chosen.items() if is_chosen)]
         self._options: dict[str, Lua] = {
             # It refuses to run as root otherwise, and a container's tests often do.
             "run_as_root": True,
@@ -101,6 +106,7 @@ class Prosody(Daemon):
             "s2s_ports": [self.s2s_port],
             "c2s_ports": [self.c2s_port],
             "component_ports": [self.component_port],
+            "component_interfaces": [HOST],
             "certificates": str(certificates),
             # An empty capath keeps the machine's own roots out.
             "ssl": {"cafile": str(trust_anchors), "capath": str(directory / "no-roots")},
@@ -122,6 +128,25 @@ class Prosody(Daemon):
         """A port that another process took first: Prosody only logs that and runs on."""
         failures = (line for line in self.log().splitlines() if BIND_FAILURE in line)
         return next(failures, None)
+
+    async def ended(self) -> int:
+        """As `Daemon.ended`.
+
+        COMPAT Prosody 0.12.3: it begins to end between any two steps of what it is doing, such as
+        taking a connection. When it stumbles over a session half made it forgets that it was to
+        end, and has to be told again.
+        """
+        faults = 0
+        ending = asyncio.create_task(super().ended())
+        try:
+            while not (await asyncio.wait([ending], timeout=POLL_INTERVAL_S))[0]:
+                found = self.log().partition(TOLD_TO_END)[2].count(FAULT)
+                if found > faults:
+                    self.terminate()
+                faults = found
+            return await ending
+        finally:
+            ending.cancel()
 
     def established(self) -> list[tuple[str, str, str]]:
         """Streams this server has authenticated since its last start, in order, closed ones too.

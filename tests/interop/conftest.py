@@ -18,6 +18,7 @@ from tests.support.federation import Federate, Federation
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET, TYBALT, VERONA
 
 HERE = Path(__file__).parent
+HANGS_S = 180  # a loaded machine takes its time; only what never ends is ended
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,6 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.interop)
+            item.add_marker(pytest.mark.timeout(HANGS_S))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from tests.support.component import faults
 from tests.support.federation import Federate, conserved, exchange, greet, planned
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.scenario(1, 10, 51)
 @pytest.mark.clause("BIDI-21", "BIDI-06", "BIDI-09", "RTE-05", "SAS-01", "SAS-02")
 @pytest.mark.parametrize("dialled_by", ["node", "prosody"])
@@ -33,7 +32,6 @@ async def test_external_and_bidi_need_one_connection(federate: Federate, dialled
     assert (reused == 0) == (dialled_by == "node")
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.scenario(2, 3, 51)
 @pytest.mark.clause("DBK-09", "DBK-12", "DBK-15", "DBK-19", "BIDI-10", "BIDI-18")
 @pytest.mark.parametrize("dialled_by", ["node", "prosody"])
@@ -56,7 +54,6 @@ async def test_dialback_and_bidi_need_two(
     await conserved(both)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.scenario(36, 51)
 @pytest.mark.clause("BIDI-01", "BIDI-12")
 async def test_without_bidi_each_way_has_its_stream(federate: Federate) -> None:

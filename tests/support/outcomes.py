@@ -19,7 +19,7 @@ from tests.support.scripted_peer import message
 KINDS = ("valid", "wrong-name", "self-signed", "expired")
 DELIVERED = "delivered"
 SILENCE = "silence"
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 _number = count()
 
 

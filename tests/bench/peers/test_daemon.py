@@ -3,12 +3,16 @@
 import asyncio
 import os
 import socket
+import struct
 import sys
 from pathlib import Path
 
 import pytest
 
-from bench.peers.daemon import Daemon, DaemonError, free_port
+from bench.peers.daemon import Daemon, DaemonError, free_port, is_listening
+from tests.support.eventually import eventually
+
+IP_LOCAL_PORT_RANGE = 51
 
 SERVE = """
 import signal, socket, sys
@@ -17,6 +21,13 @@ if "deaf" in sys.argv:
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print("serving", flush=True)
 signal.pause()
+"""
+COUNT = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("serving", flush=True)
+while listener.accept():
+    print("taken", flush=True)
 """
 
 
@@ -74,9 +85,39 @@ async def test_cancelling_the_start_leaves_nothing_running(tmp_path: Path) -> No
         os.kill(server.pid, 0)
 
 
-def test_a_free_port_can_be_bound() -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as listener:
-        assert listener.getsockname()[1] > 0
+def test_a_port_of_ones_own_refuses_until_somebody_listens_at_it() -> None:
+    port = free_port()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    for _ in range(2):
+        assert not is_listening("127.0.0.1", port)
+        with socket.create_server(("127.0.0.1", port)):
+            assert is_listening("127.0.0.1", port)
+            assert not is_listening("127.0.0.2", port)
+
+
+def test_nobody_else_is_given_a_port_of_ones_own() -> None:
+    port = free_port()
+    with socket.socket() as other:
+        try:
+            other.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("=HH", port, port))
+        except OSError:
+            pytest.skip("to leave the kernel one port to choose from takes Linux 6.3")
+        with pytest.raises(OSError, match="Address already in use"):
+            other.bind(("127.0.0.1", 0))
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            pytest.raises(OSError, match="Cannot assign requested address"),
+        ):
+            other.connect(listener.getsockname())
+
+
+async def test_to_be_ready_takes_no_connection(tmp_path: Path) -> None:
+    port = free_port()
+    async with python(COUNT, tmp_path, port, ports=[port], ready_line="serving") as server:
+        socket.create_connection(("127.0.0.1", port)).close()
+        await eventually(lambda: "taken" in server.log())
+        assert server.log().split() == ["serving", "taken"]
 
 
 def test_a_daemon_never_started_has_no_pid(tmp_path: Path) -> None:

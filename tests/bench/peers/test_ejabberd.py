@@ -1,7 +1,10 @@
 """Two real ejabberds federate through our fixture: what interop tests may then rely on."""
 
+import errno
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,9 +14,10 @@ import pytest
 
 from bench.authority import Authority
 from bench.peers.daemon import DaemonError, free_port
-from bench.peers.ejabberd import HOST, Ejabberd, zone
+from bench.peers.ejabberd import HOST, NOWHERE, Ejabberd, zone
 from tests.conftest import StartEjabberd
 from tests.support.component import Component, attached
+from tests.support.eventually import eventually
 from tests.support.federation import greet
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET, TYBALT
 from tests.support.scripted_peer import message
@@ -31,6 +35,18 @@ class Pair(NamedTuple):
     romeo: Component
     juliet: Component
 
+
+# What getaddrinfo says to each argument when it can open no socket to ask anybody.
+LOOK_UP = """
+import resource, socket, sys
+socket.getaddrinfo("localhost", 0)  # it has read its settings now
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+for name in sys.argv[1:]:
+    try:
+        socket.getaddrinfo(name, 0)
+    except OSError as error:
+        print(error.errno)
+"""
 
 StartBoth = Callable[..., Awaitable[Pair]]
 
@@ -79,8 +95,9 @@ async def start_both(
 async def test_certificates_prove_each_way_on_its_stream(start_both: StartBoth) -> None:
     both = await start_both(dialback=False)
     await greet(both.romeo, both.juliet)
+    # Its log may lag behind what it does.
+    await eventually(lambda: len(both.here.proofs()) == len(both.there.established()) == 2)
     assert sorted(both.here.proofs()) == [(*BACK, "external"), (*THERE, "external")]
-    assert len(both.there.established()) == 2
 
 
 @INTEROP
@@ -93,6 +110,7 @@ async def test_certificates_for_servers_alone_prove_nothing(
         authority.issue(domain, eku="server")
     both = await start_both(certificates=tmp_path, trust_anchors=authority.anchors)
     await greet(both.romeo, both.juliet)
+    await eventually(lambda: len(both.here.proofs()) == 2)
     assert {mechanism for *_, mechanism in both.here.proofs()} == {"dialback"}
 
 
@@ -102,6 +120,7 @@ async def test_dialback_proves_what_certificates_do_not(
 ) -> None:
     both = await start_both(trust_anchors=Authority.make(tmp_path).anchors)
     await greet(both.romeo, both.juliet)
+    await eventually(lambda: len(both.here.proofs()) == 2)
     assert sorted(both.here.proofs()) == [(*BACK, "dialback"), (*THERE, "dialback")]
 
 
@@ -114,6 +133,8 @@ async def test_without_dialback_a_strangers_certificate_is_refused(
         message(f"a@{MONTAGUE}", f"b@{CAPULET}", "1"), lambda got: got.kind == "error"
     )
     assert "remote-server-timeout" in got.inside
+    for server in (both.here, both.there):
+        await server.stop()
     assert both.here.established() == both.there.established() == []
 
 
@@ -153,3 +174,12 @@ async def test_it_starts_again_on_its_ports_and_is_gone_when_its_block_ends(
 def test_a_route_is_an_srv_record_whose_target_is_the_address() -> None:
     records = zone({CAPULET: ("127.0.0.1", 5269)})
     assert records == {f"_xmpp-server._tcp.{CAPULET}": {"SRV": ["0 0 5269 127.0.0.1."]}}
+
+
+def test_a_domain_without_a_route_is_refused_by_the_c_library_itself() -> None:
+    """It needs no socket to refuse the target, and would for a name."""
+    [record] = NOWHERE["SRV"]
+    target = record.split()[-1].removesuffix(".")
+    command = [sys.executable, "-c", LOOK_UP, target, "nowhere.example"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [int(each) for each in found.stdout.split()] == [socket.EAI_NONAME, errno.EMFILE]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,6 +25,23 @@ ROMEO = "bot.montague.example"
 JULIET = "bot.capulet.example"
 SECRET = "wherefore"
 PATIENCE_S = 10
+FORGETFUL = """
+import signal
+
+def told(*_):
+    print("Received SIGTERM", flush=True)
+    signal.signal(signal.SIGTERM, told_again)
+    print("runner5602\\terror\\tEncountered error: attempt to call a nil value", flush=True)
+
+def told_again(*_):
+    print("Received SIGTERM", flush=True)
+    exit()
+
+signal.signal(signal.SIGTERM, told)
+print("causeway_route: server started", flush=True)
+while True:
+    signal.pause()
+"""
 
 
 class Component(ComponentXMPP):
@@ -217,3 +235,15 @@ async def test_it_starts_again_on_the_same_ports_with_a_fresh_log(
     assert juliet_at.established() == []
     await talk(romeo, await attach(JULIET, juliet_at))
     assert juliet_at.established() == [("Incoming", ROMEO, JULIET)]
+
+
+async def test_one_that_forgot_to_end_is_told_again(
+    trusting: dict[str, Path], tmp_path: Path
+) -> None:
+    """COMPAT Prosody 0.12.3."""
+    server = Prosody(tmp_path, **trusting)
+    server.ports = ()
+    server.command = (sys.executable, "-c", FORGETFUL)
+    async with server:
+        pass
+    assert server.log().count("Received SIGTERM") == 2
