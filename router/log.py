@@ -5,9 +5,11 @@ peer may say them back to us is the reason for `redacted`. Each process calls `c
 anything else, and once more when it knows its configuration.
 """
 
+import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -43,15 +45,14 @@ def configure(role: str, level: str = "info", secrets: Collection[str] = ()) -> 
         event["role"] = role
         return event
 
-    renderer: Any = structlog.processors.JSONRenderer()
+    renderer: Any = _json
     if sys.stderr.isatty():
         renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             add_role,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _stamp,
             structlog.processors.format_exc_info,
             harmless,
             renderer,
@@ -79,6 +80,8 @@ def is_debug() -> bool:
 
 def escape(text: str, limit: int = MAX_TEXT_CHARS) -> str:
     """The text with everything unprintable (Cc, Cf, Zl, Zp, …) as `\\uXXXX`, cut to `limit`."""
+    if len(text) <= limit and text.isprintable():
+        return text
     text = text[: limit + 1]
     if not text.isprintable():
         text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
@@ -98,6 +101,25 @@ def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
         lines = redacted(str(traceback))[-MAX_TRACEBACK_CHARS:].splitlines()
         safe["exception"] = "\n".join(escape(line) for line in lines)
     return safe
+
+
+def _stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Processor: the time in UTC (RFC 3339), to the microsecond."""
+    second, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    event["timestamp"] = f"{_second(second)}.{microseconds:06}Z"
+    return event
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return _encode(event)
+
+
+_encode: Final = json.JSONEncoder(check_circular=False).encode
 
 
 def _value(value: Any, depth: int = 3) -> Any:

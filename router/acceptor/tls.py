@@ -8,6 +8,7 @@ ends in a call to the upper, never in an exception.
 import contextlib
 import enum
 import ipaddress
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -23,6 +24,9 @@ __all__ = ["Alert", "Layer", "TlsError", "TlsLayer", "TlsSession", "TlsUpper", "
 
 _RECORD_BYTES: Final = 16_384  # RFC 8446 §5.1: the most plaintext in one record
 _TLS13_OVERHEAD_BYTES: Final = 22  # RFC 8446 §5.2: header, content type, tag; without padding
+_RECORD_HEADER_BYTES: Final = 5
+_FOLLOWED_BYTES: Final = 16_384  # an ordinary handshake's flight has no more at once
+_LOST: Final = -1
 _CIPHERTEXT_BYTES: Final = 32_768  # a record and its overhead in one read
 
 # B3: what TLS itself may cost beyond this share of the data: KeyUpdates, alerts, tiny records. A
@@ -80,7 +84,16 @@ class TlsLayer(Layer):
     TLS octets that the protocol before had already read (direct TLS; STARTTLS forbids any).
     """
 
-    __slots__ = ("_connection", "_fed", "_is_established", "_overhead", "_tls_upper")
+    __slots__ = (
+        "_connection",
+        "_fed",
+        "_is_established",
+        "_is_server",
+        "_overhead",
+        "_record_lacks",
+        "_tls_upper",
+        "_unexplained",
+    )
 
     def __init__(
         self,
@@ -95,8 +108,13 @@ class TlsLayer(Layer):
     ) -> None:
         super().__init__(transport, upper, written_before)
         self._tls_upper = upper
+        self._is_server = server_side
         self._is_established = False
         self._fed = 0
+        # Octets that the last record of the handshake still lacks, if that is known, and those that
+        # OpenSSL was given since and may hold, as no record of data accounts for them.
+        self._record_lacks = 0
+        self._unexplained = math.inf
         self._overhead = Bucket(_OVERHEAD_BYTES_PER_S, _OVERHEAD_BURST_BYTES, self._loop.time())
         self._connection = SSL.Connection(context, None)
         if server_side:
@@ -107,14 +125,20 @@ class TlsLayer(Layer):
                 self._connection.set_tlsext_host_name(sni)
         if early:
             self._connection.bio_write(early)
+            self._follow(memoryview(early))
         if early or not server_side:
             self._loop.call_soon(self._advance)
 
     def buffer_updated(self, nbytes: int) -> None:
         """The shared buffer holds so many octets of ciphertext for us."""
         if self._is_open:
-            self._connection.bio_write(RECEIVE_BUFFER[:nbytes])
+            octets = RECEIVE_BUFFER[:nbytes]
+            self._connection.bio_write(octets)
             self._fed += nbytes
+            if self._is_established:
+                self._unexplained += nbytes
+            else:
+                self._follow(octets)
             self._advance()
 
     def eof_received(self) -> bool:
@@ -153,7 +177,8 @@ class TlsLayer(Layer):
             self._put(bytes((21, 3, 3, 0, 2, 2, alert)))
             self._fail_handshake(alert.name.lower().replace("_", " "))
             return False
-        self._emit()
+        if not (is_complete and self._may_wait()):
+            self._emit()
         if fault:
             self._fail_handshake(fault)
         elif is_complete:
@@ -164,11 +189,42 @@ class TlsLayer(Layer):
                 self._schedule_flush()
         return is_complete and self._is_open
 
+    def _may_wait(self) -> bool:
+        """Whether what OpenSSL wants to send at the end of a handshake can leave with our data.
+
+        On the server's side of TLS 1.3 that is two session tickets (RFC 8446 §4.6.1): pyOpenSSL
+        has no way to turn them off. Nobody waits for them, and we take none back.
+        """
+        return self._is_server and self._is_tls13()
+
+    def _is_tls13(self) -> bool:
+        return self._connection.get_protocol_version() == SSL.TLS1_3_VERSION
+
+    def _follow(self, octets: memoryview) -> None:
+        """Whether these octets of a handshake end where a record does (RFC 8446 §5.1)."""
+        at, end = self._record_lacks, len(octets)
+        if at < 0 or end > _FOLLOWED_BYTES:
+            self._record_lacks = _LOST
+            return
+        while at + _RECORD_HEADER_BYTES <= end:
+            at += _RECORD_HEADER_BYTES + (octets[at + 3] << 8 | octets[at + 4])
+        self._record_lacks = at - end if at >= end else _LOST
+
+    def _handshake_is_read(self) -> None:
+        """OpenSSL has read on until it wanted more, behind a handshake that left no odd octets.
+
+        It holds nothing then. In every suite of TLS 1.3 that it takes a record's overhead is known,
+        so what it holds is known from now on, as long as the peer sends data and does not pad it.
+        """
+        self._record_lacks = _LOST
+        if self._is_tls13():
+            self._unexplained = 0
+
     def _receive(self) -> None:
         """Hand up all complete records as one, so that the reader makes long runs.
 
         A record that is all there was goes up before OpenSSL is asked for more: a stanza that comes
-        alone need not wait for that answer.
+        alone need not wait for that answer. Where it can only be no, OpenSSL is not asked at all.
         """
         records: list[bytes] = []
         octets_held = octets_given = 0
@@ -177,6 +233,8 @@ class TlsLayer(Layer):
             try:
                 record = self._connection.recv(_RECORD_BYTES)
             except SSL.WantReadError:
+                if not self._record_lacks:
+                    self._handshake_is_read()
                 break
             except SSL.ZeroReturnError:
                 is_end = True
@@ -186,6 +244,7 @@ class TlsLayer(Layer):
                 break
             records.append(record)
             octets_held += len(record)
+            self._unexplained -= len(record) + _TLS13_OVERHEAD_BYTES
             is_all = octets_held + _TLS13_OVERHEAD_BYTES == self._fed
             if is_all or octets_held > CHUNK_BYTES - _RECORD_BYTES:
                 octets_given += octets_held
@@ -194,6 +253,8 @@ class TlsLayer(Layer):
                     return
                 records.clear()
                 octets_held = 0
+            if not self._unexplained:
+                break
         octets_given += octets_held
         beyond, self._fed = self._fed - _OVERHEAD_PER_OCTET * octets_given, 0
         if self._overhead.take(beyond, self._loop.time()) > 0:
@@ -202,8 +263,9 @@ class TlsLayer(Layer):
             self._upper.data_received(records[0] if len(records) == 1 else b"".join(records))
         if not self._is_open:
             return
-        # OpenSSL answers some records by itself (a refused renegotiation): let nothing pile up.
-        self._emit()
+        if self._unexplained:
+            # OpenSSL answers some records by itself (a refused renegotiation): let nothing pile up.
+            self._emit()
         if fault:
             self._break_off(fault)
         elif is_end:

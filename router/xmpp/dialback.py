@@ -92,7 +92,9 @@ class Dialback:
 
     def deadline(self) -> float | None:
         """When the oldest question of ours has waited long enough."""
-        return min((*self._results.values(), *self._verifications.values()), default=None)
+        if not (self._results or self._verifications):
+            return None
+        return min((*self._results.values(), *self._verifications.values()))
 
     def deadline_passed(self, now: float) -> None:
         """Give up on questions past their deadline; later answers are dropped (DBK-24)."""

@@ -11,6 +11,8 @@ from typing import Final
 class Phase(Enum):
     """Where a stream is. PLAIN is before TLS, SECURE after it, OPEN after SASL and its restart."""
 
+    __hash__ = object.__hash__  # members are looked up in tables all the time: not by their name
+
     DIRECT_TLS = "direct TLS handshake"
     PLAIN_HEADER = "waiting for the header"
     PLAIN_FEATURES = "waiting for features"
@@ -30,6 +32,8 @@ class Phase(Enum):
 
 class Input(Enum):
     """What can happen to a stream's phase."""
+
+    __hash__ = object.__hash__
 
     HEADER = "stream header"
     FEATURES = "stream features"

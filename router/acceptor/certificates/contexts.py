@@ -41,7 +41,8 @@ def server_context(
         if (server_name := connection.get_servername()) is None:
             return
         if (named := by_name(server_name.decode("ascii", "replace"))) is not None:
-            connection.set_context(named)
+            if named is not connection.get_context():
+                connection.set_context(named)
         elif direct_tls:
             refuse(connection, Alert.UNRECOGNIZED_NAME)
 

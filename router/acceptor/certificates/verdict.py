@@ -12,13 +12,15 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
     Criticality,
@@ -34,6 +36,8 @@ from router.xmpp.certificate import NO_CERTIFICATE, Evidence, Verdict
 
 _CACHED_CHAINS: Final = 1024
 _CACHE_S: Final = 60.0
+_KEY_BYTES: Final = 32
+_DAY_S: Final = 86_400
 _MAX_INTERMEDIATES: Final = 10
 _MIN_RSA_BITS: Final = 2048
 _MIN_EC_BITS: Final = 256
@@ -59,9 +63,20 @@ class Verifier:
     """
 
     def __init__(self, trust_anchors: str | Path, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self._trust(trust_anchors)
+
+    def reload(self, trust_anchors: str | Path) -> list[str]:
+        """Judge by these from now on; what is wrong with them, and then the old ones stay."""
+        try:
+            self._trust(trust_anchors)
+        except TrustAnchorError as error:
+            return [str(error)]
+        return []
+
+    def _trust(self, trust_anchors: str | Path) -> None:
         is_system = trust_anchors == "system"
         anchors = _system_anchors() if is_system else _anchors_in(Path(trust_anchors))
-        self.clock = clock
         self._anchor_names = {anchor.subject for anchor in anchors}
         self._policy = (
             PolicyBuilder()
@@ -83,7 +98,8 @@ class Verifier:
         """
         now = self.clock()
         chain = chain[: 1 + _MAX_INTERMEDIATES]
-        key = b"".join(certificate.fingerprint(SHA256()) for certificate in chain)
+        shown = b"".join(certificate.public_bytes(Encoding.DER) for certificate in chain)
+        key = blake2b(shown, digest_size=_KEY_BYTES).digest()
         judgement = self._judged.get(key)
         if judgement is None or not judgement.judged_at <= now <= judgement.good_until:
             judgement = self._judge(chain, now)
@@ -212,16 +228,11 @@ def _date_fault(certificate: x509.Certificate, now: float) -> str:
 def _key_fault(certificate: x509.Certificate) -> str:
     """The library measures the keys of authorities; in a leaf it accepts RSA of 1024 bits."""
     match certificate.public_key():
-        case rsa.RSAPublicKey(key_size=bits) if bits < _MIN_RSA_BITS:
-            return f"key is too small: RSA of {bits} bits"
-        case ec.EllipticCurvePublicKey(key_size=bits) if bits < _MIN_EC_BITS:
-            return f"key is too small: EC of {bits} bits"
-        case (
-            rsa.RSAPublicKey()
-            | ec.EllipticCurvePublicKey()
-            | ed25519.Ed25519PublicKey()
-            | ed448.Ed448PublicKey()
-        ):
+        case ec.EllipticCurvePublicKey(key_size=bits):
+            return f"key is too small: EC of {bits} bits" if bits < _MIN_EC_BITS else ""
+        case rsa.RSAPublicKey(key_size=bits):
+            return f"key is too small: RSA of {bits} bits" if bits < _MIN_RSA_BITS else ""
+        case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
             return ""
         case _:
             return "key is of a kind that is not accepted"
@@ -252,7 +263,12 @@ def _has_name_constraints(certificate: x509.Certificate) -> bool:
 
 
 def _day(moment: float) -> str:
-    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d")
+    return _named_day(int(moment // _DAY_S))
+
+
+@lru_cache(maxsize=256)
+def _named_day(day: int) -> str:
+    return datetime.datetime.fromtimestamp(day * _DAY_S, datetime.UTC).strftime("%Y-%m-%d")
 
 
 # --- authorities ---------------------------------------------------------------------------------

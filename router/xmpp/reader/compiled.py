@@ -19,6 +19,8 @@ _DOUBTS: Final = 4
 _LOOKED_AT_TIMES: Final = 4
 _LOOKED_AT_BYTES: Final = 16_384
 _CLOSINGS: Final = {b"<m": b"</message>", b"<p": b"</presence>", b"<i": b"</iq>"}
+# Stream management's <r/> and <a/> stand between stanzas as a matter of course (XEP-0198 §4).
+_ACKS: Final = {b"<r": b">", b"<a": b">"}
 
 
 def _sender(text: str) -> str | None:
@@ -87,8 +89,9 @@ class Reader(pure.Reader):
                 if only_waits and self._may_wait(len(data) - at, bool(spans)):
                     self._waiting = data[at:]
                     break
-                doubts += 1
-                self._closing = _CLOSINGS.get(data[at : at + 2], b"")
+                begins = data[at : at + 2]
+                doubts += begins not in _ACKS
+                self._closing = _CLOSINGS.get(begins) or _ACKS.get(begins, b"")
             end = self._likely_end(data, at) if doubts <= _DOUBTS else len(data)
             tokens += super().feed(data[at:end])
             at = end

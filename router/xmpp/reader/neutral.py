@@ -6,16 +6,19 @@ the rest on a second pass of expat, without namespaces, so that names stay as th
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pyexpat import ParserCreate
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from router.xmpp import names
 from router.xmpp.errors import StreamError
+from router.xmpp.reader.tokens import Header
 
 _TEXT: Final = {"\r": "&#13;"}
 _NAME_END: Final = re.compile(rb"[\s/>]")
 _XML_LANG: Final = "xml:lang"
+_CLARK_LANG: Final = f"{{{names.XML}}}lang"
 # RFC 5646 §2.1, §4.4.1: what every stanza of a stream may have to carry is short.
 _LANGUAGE: Final = re.compile(r"(?=.{1,64}\Z)[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 
@@ -78,6 +81,18 @@ class Neutral:
             if prefix != "xml"
         )
         return f"<stream{declared}>".encode() + octets + b"</stream>"
+
+
+def neutral_under(content: str, header: Header) -> Neutral:
+    """The `Neutral` of a stream with this content namespace and header."""
+    return _neutral(content, tuple(header.namespaces.items()), header.attributes.get(_CLARK_LANG))
+
+
+@lru_cache(maxsize=64)  # a server's streams have the same header, but for the addresses
+def _neutral(
+    content: str, namespaces: tuple[tuple[str, str], ...], language: str | None
+) -> Neutral:
+    return Neutral(content, dict(namespaces), language)
 
 
 def _hides_namespace(octets: bytes) -> bool:

@@ -13,10 +13,11 @@ from xml.etree import ElementTree as etree
 from router.xmpp import names
 from router.xmpp.errors import StreamError
 from router.xmpp.pair import DomainPair
-from router.xmpp.reader import lexical
+from router.xmpp.reader import lexical, usual
 from router.xmpp.reader.lexical import Octets, TagScan
-from router.xmpp.reader.neutral import Neutral
-from router.xmpp.reader.split import Span, Split, Stop
+from router.xmpp.reader.neutral import Neutral, neutral_under
+from router.xmpp.reader.span import Span, Stop
+from router.xmpp.reader.split import Split
 from router.xmpp.reader.tokens import (
     Counts,
     Element,
@@ -28,7 +29,6 @@ from router.xmpp.reader.tokens import (
     Token,
 )
 
-_XML_LANG: Final = f"{{{names.XML}}}lang"
 # Expat reads an unfinished tag from its start again each time; beyond this we find its end first.
 _RESCAN_BYTES: Final = 4096
 # Expat keeps every name for the life of a parser; a peer must not grow that without bound.
@@ -167,6 +167,8 @@ class Reader:
         if begin < 0:
             return False
         end = min(len(data), begin + most)
+        if self._tag is None and self._take_usual(data, begin, end, tokens):
+            return type(tokens[-1]) is not End
         cut = self._next_cut(data, end)
         if not cut:
             if self._tag is None and self._split.depth > 1:
@@ -177,6 +179,10 @@ class Reader:
         if self._doom:
             raise self._doom
         split = self._split
+        if split.depth == 0 and split.open_as_usual(bytes(data[self._fed : cut])):
+            self._fed = cut
+            self._report(data, begin, tokens)
+            return True
         anchor, in_cdata = self._fed - split.unconsumed(), split.in_cdata
         try:
             complaint = split.parse(data, self._fed, cut)
@@ -194,6 +200,20 @@ class Reader:
         else:
             self._note_tag(data)
         return True
+
+    def _take_usual(self, data: Octets, begin: int, end: int, tokens: list[Token]) -> bool:
+        """Whether the next element is one that expat need not see; it is reported then."""
+        split = self._split
+        if not split.is_between():
+            return False
+        if split.is_usual and data.startswith(usual.CLOSING_TAG, begin, end):
+            tokens.append(End())
+            return True
+        known = usual.element(data, begin, end, self._limits) if self.careful else None
+        if known is not None:
+            element, self._fed = known
+            tokens.append(Element(element, bytes(data[begin : self._fed])))
+        return known is not None
 
     def _place(self, data: Octets) -> tuple[int, int]:
         """Where the element begins that is to be read on, and its limit; (-1, 0) for none."""
@@ -305,9 +325,7 @@ class Reader:
                 return
             header = split.header
             split.opened(bytes(data[self._root : self._fed]))
-            self._neutral = Neutral(
-                split.content, header.namespaces, header.attributes.get(_XML_LANG)
-            )
+            self._neutral = neutral_under(split.content, header)
             tokens.append(header)
             return
         for span in split.take_spans():
@@ -346,10 +364,10 @@ class Reader:
     def _rewritten(self, octets: bytes) -> bytes:
         """One stanza in neutral form. Escaping may make CDATA grow, but not beyond every limit."""
         assert self._neutral is not None
-        neutral = self._neutral.rewrite(octets)
-        if len(neutral) > self._limits.max_stanza_bytes + self._limits.max_header_bytes:
+        rewritten = self._neutral.rewrite(octets)
+        if len(rewritten) > self._limits.max_stanza_bytes + self._limits.max_header_bytes:
             raise self._too_big()
-        return neutral
+        return rewritten
 
     def _tree(self, octets: bytes) -> etree.Element:
         """The element alone, with the namespaces of the header (STR-19)."""

@@ -6,12 +6,14 @@ of octets. Positions are expat's byte indices. `pure` feeds it and turns spans i
 
 import pyexpat
 import re
+from functools import lru_cache
 from typing import Final
 
 from router.xmpp import names
 from router.xmpp.errors import StanzaError, StreamError
 from router.xmpp.jid import JidError
-from router.xmpp.reader import address, lexical
+from router.xmpp.reader import address, lexical, usual
+from router.xmpp.reader.span import Span, Stop, measured
 from router.xmpp.reader.tokens import Header, Limits
 
 _SEP: Final = "\x01"  # no XML document can contain it, not even as a reference
@@ -35,39 +37,6 @@ _MIN_DECLARATION_BYTES: Final = 12
 _MIN_ELEMENT_BYTES: Final = 4
 
 
-class Span:
-    """Octets of one or more adjacent first-level elements that make one token."""
-
-    __slots__ = (
-        "begin",
-        "ends",
-        "error",
-        "fault",
-        "is_stanza",
-        "kinds",
-        "sender",
-        "shared",
-        "target",
-    )
-
-    def __init__(self, begin: int, sender: str, target: str, shared: bool) -> None:
-        self.begin = begin
-        self.ends: list[int] = []
-        self.kinds: list[int] = []
-        """Of the stanzas which are no messages."""
-        self.sender = sender
-        self.target = target
-        self.shared = shared
-        self.is_stanza = True
-        self.error: StanzaError | None = None
-        self.fault: StreamError | None = None
-        """What the element costs, once it is complete."""
-
-
-class Stop(Exception):
-    """Leaves expat: `fault` is set, or the stream has ended."""
-
-
 class Split:
     """Handlers and state of one stream; `parse` is called with ever more octets."""
 
@@ -84,7 +53,6 @@ class Split:
         """Octets expat was given."""
         self.in_cdata = False
         self.header: Header | None = None
-        self.ended = False
         self.fault: StreamError | None = None
         self.spans: list[Span] = []
         self._namespaces: dict[str, str] = {}
@@ -97,16 +65,19 @@ class Split:
         self._kind = 0
         self._senders = address.senders
         self._targets = address.targets
-        self._parser = self._new_parser()
-        self._parser.StartNamespaceDeclHandler = self._declared
+        self._parser: pyexpat.XMLParserType
+        self.is_usual = False
+        """Whether the header is one that `usual` knows."""
+        self._is_parsing = False
+        """Whether there is a parser: from the first octets on that are not known without one."""
 
     def hear(self, stanzas: bool) -> None:
         """Take stanzas from now on, or know none of them: then each is a fault (STR-17)."""
-        heard = _STANZAS if stanzas else ()
-        self._kinds = {f"{self.content}{_SEP}{local}": i for i, local in enumerate(heard)}
+        self._kinds = _kinds(self.content) if stanzas else {}
 
     def limit(self, limits: Limits) -> None:
         """Take over the limits that are checked here."""
+        self._limits = limits
         self._max_depth = limits.max_depth + 1
         self._max_attributes = limits.max_attributes
         self._max_namespaces = limits.max_namespaces
@@ -120,6 +91,8 @@ class Split:
 
         Returns expat's complaint, if any; raises Stop when a handler found a fault or the end.
         """
+        if not self._is_parsing:
+            self._begin()
         self._data = data
         self._shift = self.total - begin
         self._end_at = end
@@ -135,7 +108,7 @@ class Split:
 
     def unconsumed(self) -> int:
         """How many of the octets given form the beginning of an unfinished token."""
-        return self.total - self._parser.CurrentByteIndex
+        return self.total - self._parser.CurrentByteIndex if self._is_parsing else 0
 
     def error_index(self) -> int:
         """Expat's index of what it complained about."""
@@ -155,6 +128,15 @@ class Split:
             self.spans = []
         return done
 
+    def open_as_usual(self, octets: bytes) -> bool:
+        """Take these octets for the header's tag; False when that needs expat."""
+        if self._is_parsing:
+            return False
+        self.header = usual.header(octets, self.content, self._limits, _MAX_LENT_CHARS)
+        self.is_usual = self.header is not None
+        self.depth = 1 if self.is_usual else 0
+        return self.is_usual
+
     def opened(self, octets: bytes) -> None:
         """Take the header's tag as it came: what a renewed parser begins with."""
         self._header_octets = octets
@@ -165,16 +147,17 @@ class Split:
 
         Only between first-level elements, all octets consumed.
         """
-        parser = self._new_parser(bare=True)
-        parser.Parse(self._header_octets, False)
         self._hear_nothing(self._parser)
-        self._parser = parser
-        self._listen(parser)
-        self.total = self.gap = len(self._header_octets)
+        self._resume()
 
     def close(self) -> None:
         """Let go of expat, whose handlers are ours: else only the collector would find us both."""
-        self._hear_nothing(self._parser)
+        if self._is_parsing:
+            self._hear_nothing(self._parser)
+
+    def is_between(self) -> bool:
+        """Whether expat stands behind the header or an element, and need not see what is next."""
+        return self.depth == 1 and self.gap == self.total and not self.unconsumed()
 
     # --- expat's handlers ---
 
@@ -215,7 +198,6 @@ class Split:
         span = self._span
         if depth == 0:
             self._check_gap(at)
-            self.ended = True
             raise Stop
         kind = self._kind
         if kind >= 0 and self._data.startswith(_CLOSINGS[kind], at - self._shift, self._end_at):
@@ -244,6 +226,21 @@ class Split:
         self.in_cdata = False
 
     # --- seldom ---
+
+    def _begin(self) -> None:
+        self._is_parsing = True
+        if self.header is not None:
+            self._resume()
+            return
+        self._parser = self._new_parser()
+        self._parser.StartNamespaceDeclHandler = self._declared
+
+    def _resume(self) -> None:
+        """A parser that has read the header, and nothing else."""
+        self._parser = self._new_parser(bare=True)
+        self._parser.Parse(self._header_octets, False)
+        self._listen(self._parser)
+        self.total = self.gap = len(self._header_octets)
 
     def _new_parser(self, bare: bool = False) -> pyexpat.XMLParserType:
         parser = pyexpat.ParserCreate("UTF-8", _SEP, None)
@@ -368,27 +365,18 @@ class Split:
             and self._data.count(b"<", begin, end) <= self._max_elements
         ):
             return
-        declared = most = elements = 0
-
-        def declaration(_: str | None, __: str | None) -> None:
-            nonlocal declared, most
-            declared += 1
-            most = max(most, declared)
-
-        def element(_: str, __: dict[str, str]) -> None:
-            nonlocal declared, elements
-            declared = 0
-            elements += 1
-
         parser = self._new_parser(bare=True)
         parser.Parse(self._header_octets, False)
-        parser.StartNamespaceDeclHandler = declaration
-        parser.StartElementHandler = element
-        parser.Parse(self._data[begin:end], False)
-        if most > self._max_namespaces:
+        size = measured(parser, self._data[begin:end])
+        if size.most_namespaces > self._max_namespaces:
             self._refuse(StreamError("policy-violation", "too many namespace declarations"))
-        if elements > self._max_elements:
+        if size.elements > self._max_elements:
             self._refuse(StreamError("policy-violation", "too many elements"))
+
+
+@lru_cache(maxsize=8)
+def _kinds(content: str) -> dict[str, int]:
+    return {f"{content}{_SEP}{local}": i for i, local in enumerate(_STANZAS)}
 
 
 def _is_bad_iq(attributes: dict[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.support.layers import (
     MONTAGUE,
     PATIENCE_S,
     VERSIONS,
+    Pipe,
     Recorder,
     alone_in_memory,
     bare_client,
@@ -250,3 +252,102 @@ async def test_small_records_of_small_stanzas_are_no_flood(store: CertificateSto
         client.send(b"<presence/>")
         server_end.deliver(client.bio_read(65_536))
     assert len(accepting.octets) == 11 * 20_000
+
+
+# --- OpenSSL is not asked for what it cannot have ---
+
+
+@pytest.mark.parametrize(("version", "flights"), [("TLSv1.2", 2), ("TLSv1.3", 1)])
+async def test_session_tickets_leave_with_the_first_data(
+    store: CertificateStore, monkeypatch: pytest.MonkeyPatch, version: str, flights: int
+) -> None:
+    """Nobody waits for them. In TLS 1.2 what the server sends last is its Finished."""
+    written: list[bytes] = []
+    write = Pipe.write
+
+    def noted(pipe: Pipe, data: bytes) -> None:
+        written.append(data)
+        write(pipe, data)
+
+    monkeypatch.setattr(Pipe, "write", noted)
+    accepting, server_end = alone_in_memory(store.direct_context())
+    client = shaken_hands(accepting, server_end, version)
+    assert len(written) == flights
+    assert accepting.layer is not None
+    accepting.layer.write(b"<stream:features/>")
+    accepting.layer.flush()
+    assert len(written) == flights + 1
+    client.bio_write(written[-1])
+    assert client.recv(100) == b"<stream:features/>"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_records_go_up_when_they_are_whole_however_they_are_cut(
+    store: CertificateStore, version: str
+) -> None:
+    """Also those that OpenSSL answers or keeps to itself, and the last one, which ends it."""
+    chance = random.Random(7)
+    for _ in range(10):
+        accepting, server_end = alone_in_memory(store.direct_context())
+        client = shaken_hands(accepting, server_end, version)
+        ends: list[tuple[int, int]] = []
+        plain, cipher = b"", b""
+        for _ in range(20):
+            octets = bytes(chance.choice((0, 1, 2, 5, 24, 100)) + 1)
+            client.send(octets)
+            plain += octets
+            cipher += client.bio_read(65_536)
+            ends.append((len(cipher), len(plain)))
+        client.shutdown()
+        cipher += client.bio_read(65_536)
+        at = 0
+        while at < len(cipher):
+            before, at = at, at + chance.choice((1, 5, 21, 22, 23, 24, 46, 122, 400))
+            server_end.deliver(cipher[before:at])
+            whole = [given for seen, given in ends if seen <= at]
+            assert len(accepting.octets) == (whole[-1] if whole else 0)
+        assert accepting.heard[-1] == ("eof", True)
+
+
+async def test_a_lone_record_is_taken_without_a_second_look(
+    store: CertificateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepting, server_end = alone_in_memory(store.direct_context())
+    client = shaken_hands(accepting, server_end)
+    asked: list[int] = []
+    recv = SSL.Connection.recv
+
+    def counted(connection: SSL.Connection, most: int) -> bytes:
+        asked.append(most)
+        return recv(connection, most)
+
+    monkeypatch.setattr(SSL.Connection, "recv", counted)
+    for _ in range(3):
+        client.send(b"<presence/>")
+        server_end.deliver(client.bio_read(65_536))
+    assert accepting.octets == b"<presence/>" * 3
+    assert len(asked) == 3
+
+
+async def test_a_record_that_began_with_the_handshake_hides_none_behind_it(
+    store: CertificateStore,
+) -> None:
+    """As many octets came as a record has, but they are not that record's."""
+    accepting, server_end = alone_in_memory(store.direct_context())
+    client = SSL.Connection(bare_client(), None)
+    client.set_connect_state()
+    with pytest.raises(SSL.WantReadError):
+        client.do_handshake()
+    server_end.deliver(client.bio_read(65_536))
+    client.bio_write(server_end.sent)
+    client.do_handshake()
+    flight = client.bio_read(65_536)
+    client.send(b"<presence/>")
+    record = client.bio_read(65_536)
+    client.shutdown()
+    goodbye = client.bio_read(65_536)
+    begun = len(goodbye)
+    server_end.deliver(flight + record[:begun])
+    server_end.deliver(record[begun:] + goodbye)
+    assert accepting.octets == b"<presence/>"
+    assert accepting.heard[-1] == ("eof", True)
