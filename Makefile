@@ -12,8 +12,12 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 FUZZ_CASES ?= 1000000
 FUZZ_SECONDS ?= 600
 FUZZ_SEED ?=
+MODEL_SCHEDULES ?= 1000000
+MODEL_SEED ?=
 
-.PHONY: demo test thorough interop check fuzz lock clean
+FAULTS ?=
+
+.PHONY: demo test thorough interop faults check fuzz model lock clean
 
 demo: $(STAMP)
 	$(BIN)/causeway demo
@@ -27,6 +31,10 @@ thorough: $(STAMP)
 interop: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m interop
 
+# Every fault experiment, three rounds: some hours. FAULTS="1 2 --rounds 1" runs some of them.
+faults: $(STAMP)
+	$(BIN)/causeway bench faults $(FAULTS)
+
 check: $(STAMP)
 	ops/check
 
@@ -39,6 +47,12 @@ fuzz: $(STAMP)
 		$(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 	$(BIN)/python -m tests.fuzz.sanitized --cases $$(($(FUZZ_CASES) / 20)) \
 		$(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
+
+# The lanes protocol by its model (tests/model): MODEL_SCHEDULES at random on all processors.
+# MODEL_SEED repeats a run.
+model: $(STAMP)
+	$(BIN)/python -m tests.model.campaign --schedules $(MODEL_SCHEDULES) \
+		$(if $(MODEL_SEED),--seed $(MODEL_SEED))
 
 $(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml $(wildcard router/xmpp/reader/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=... names one")'

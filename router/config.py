@@ -186,6 +186,16 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """`[delivery]`: when a stanza counts as handed over, and what if that is never known."""
+
+    level: Literal["tcp", "write"] = "tcp"  # without stream management
+    stream_management: bool = True  # XEP-0198, with servers that speak it
+    in_doubt: Literal["bounce", "resend"] = "bounce"
+    resume_s: Annotated[float, Between(0, 600)] = 30.0  # a lost stream may be resumed; 0: never
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """`[log]`: what is worth a line; each level includes those after it."""
 
@@ -213,7 +223,9 @@ class Limits:
     backlog_bytes: Bytes = 1_048_576  # per pair, while there is no stream for it
     backlog_stanzas: Count = 1000
     backlog_s: Seconds = 30.0
-    lane_window_bytes: Bytes = 2_097_152  # per lane, handed over and not yet done
+    bounces_per_s: Rate = 500  # errors to a remote domain, from each acceptor; 0: all
+    lane_window_bytes: Bytes = 2_097_152  # per lane, and per stream: received and not yet done
+    retention_bytes: Bytes = 67_108_864  # per acceptor, of all streams: received and not yet done
     component_grace_s: Annotated[float, Between(0, 300)] = 3.0  # for a hosted domain to come back
     idle_check_s: Seconds = 300.0  # nothing received for so long: is the peer still there?
     unanswered_check_s: Seconds = 60.0  # what its kernel may take to acknowledge anything
@@ -286,6 +298,7 @@ class Config:
     dialback: Dialback = Dialback()
     dns: Dns = Dns()
     dial: Dial = Dial()
+    delivery: Delivery = Delivery()
     log: Log = Log()
     limits: Limits = Limits()
     e2e: E2e = E2e()
@@ -329,6 +342,10 @@ class Config:
         """Secrets included, as strings, numbers, lists and dicts, in the shape of the file."""
         plain: dict[str, Any] = encode(self)
         return plain
+
+    def digest(self) -> str:
+        """The same for configurations that say the same; tells nothing of what they say."""
+        return sha256(json.dumps(self.to_plain()).encode()).hexdigest()[:16]
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Config":

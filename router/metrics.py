@@ -141,6 +141,12 @@ METRICS: Final = _declare(
         (("role", ("acceptor", "worker")),),
     ),
     Metric(
+        "causeway_config_reloads_total",
+        "counter",
+        "Reloads asked for by SIGHUP; refused: the new configuration was wrong, the old one stays.",
+        (("result", ("ok", "refused")),),
+    ),
+    Metric(
         "causeway_peer_downgrades_total",
         "counter",
         "Peers that used to prove themselves by certificate and came with dialback alone.",

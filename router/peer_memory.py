@@ -103,7 +103,8 @@ class PeerMemory:
     def __init__(
         self, config: Config, wall: Callable[[], float], tell: Callable[[Learned], None]
     ) -> None:
-        self._config = config
+        self.config = config
+        """To be replaced when there is another one."""
         self._wall = wall
         self._tell = tell
         self._domains: OrderedDict[str, dict[Fact, _Entry]] = OrderedDict()
@@ -163,7 +164,7 @@ class PeerMemory:
         """
         if domain is not None:
             return self._rows(domain)
-        named = [name for name in self._config.peers if not name.startswith(ANY_PEER)]
+        named = [name for name in self.config.peers if not name.startswith(ANY_PEER)]
         return [row for each in sorted({*self._domains, *named}) for row in self._rows(each)]
 
     def _rows(self, domain: str) -> list[dict[str, object]]:
@@ -180,7 +181,7 @@ class PeerMemory:
 
     def _configured(self, domain: str, fact: Fact) -> str | None:
         word = _CONFIGURED.get(fact)
-        return word(self._config.peer(domain)) if word is not None else None
+        return word(self.config.peer(domain)) if word is not None else None
 
     def _known(self, domain: str, fact: Fact, now: float) -> _Entry | None:
         entry = self._domains.get(domain, {}).get(fact)

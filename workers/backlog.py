@@ -22,9 +22,9 @@ class Room:
         self._limit_bytes = limit_bytes
         self.used_bytes = 0
 
-    def take(self, octets: int) -> bool:
-        """Whether so many more fit; if so they count from now on."""
-        if self.used_bytes + octets > self._limit_bytes:
+    def take(self, octets: int, *, whatever_is_left: bool = False) -> bool:
+        """Whether so many more fit, or have to; if so they count from now on."""
+        if self.used_bytes + octets > self._limit_bytes and not whatever_is_left:
             return False
         self.used_bytes += octets
         return True

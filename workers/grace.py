@@ -26,6 +26,13 @@ class Grace:
         self._waiting: dict[DomainPair, Backlog] = {}
         self._has_begun = False
 
+    def reload(self, hosted: frozenset[str], limits: Limits, now: float) -> list[Queued]:
+        """These are hosted now; what waits for others. New ones may be on their way."""
+        self._limits = limits
+        since = self._away_since
+        self._away_since = {domain: since.get(domain, now) for domain in hosted}
+        return self._take([pair for pair in self._waiting if pair.target not in hosted])
+
     def begin(self, now: float) -> None:
         """The worker has begun: what is not attached may still be on its way. Once only.
 

@@ -17,6 +17,10 @@ class Attachments:
         self._attached: dict[str, StreamId] = {}
         self._reserved: dict[str, StreamId] = {}
 
+    def reload(self, hosted: frozenset[str]) -> None:
+        """Others are ours now. Who is attached for one that is not, will soon be detached."""
+        self._hosted = hosted
+
     def is_hosted(self, domain: str) -> bool:
         """Whether the configuration says that the domain is ours."""
         return domain in self._hosted

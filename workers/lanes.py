@@ -21,6 +21,10 @@ MAX_LANES: Final = 65_536
 class Epoch:
     """One epoch of one lane. `stream` is None until a run of it has left.
 
+    `last` is the number of the stanza forwarded last, `most` the highest that ever was. Once it
+    `is_refused`, because a run of it was rejected, nothing of it is forwarded any more: what the
+    peer has of an epoch has no holes.
+
     Once `is_over`, runs of it are dropped: the acceptor that had the stream returns the epoch to
     the owner, who sends what is left in the next one.
     """
@@ -28,6 +32,9 @@ class Epoch:
     pair: DomainPair
     number: int
     stream: StreamId | None = None
+    last: int = 0
+    most: int = 0
+    is_refused: bool = False
     is_over: bool = False
 
 
@@ -67,6 +74,12 @@ class Lanes:
         self._epochs[key].stream = stream
         self._by_stream.setdefault(stream, set()).add(key)
 
+    def refuse(self, key: LaneKey, number: int) -> None:
+        """A run of this epoch is rejected."""
+        epoch = self._epochs.get(key)
+        if epoch is not None and epoch.number == number:
+            epoch.is_refused = True
+
     def end(self, stream: StreamId, pair: DomainPair) -> None:
         """The stream carries the pair no more: the pair's epochs on it are over."""
         keys = self._by_stream.get(stream, ())
@@ -76,12 +89,20 @@ class Lanes:
         """The stream is no hosted domain's any more: all epochs on it are over."""
         self._end(stream, list(self._by_stream.get(stream, ())))
 
-    def acceptor_gone(self, acceptor: str) -> None:
-        """Its streams and its lanes went with it."""
-        for stream in [stream for stream in self._by_stream if stream.acceptor == acceptor]:
-            self.end_attachment(stream)
+    def acceptor_gone(self, acceptor: str) -> list[tuple[LaneKey, Epoch]]:
+        """Its streams and its lanes went with it; the epochs of others' lanes that left there.
+
+        Those that were over, too: nobody will return them to their owners.
+        """
         for key in [key for key in self._epochs if key[0] == acceptor]:
             self._forget(key)
+        for stream in [stream for stream in self._by_stream if stream.acceptor == acceptor]:
+            self.end_attachment(stream)
+        return [
+            (key, epoch)
+            for key, epoch in self._epochs.items()
+            if epoch.stream is not None and epoch.stream.acceptor == acceptor
+        ]
 
     def shards_lost(self, shards: Collection[int]) -> None:
         """The next owner decides; should we ever win them back, we start from nothing."""

@@ -10,7 +10,7 @@ from router.config import Limits
 from router.wire.frames import StreamId
 from router.wire.shard import shard_of
 from router.xmpp.pair import DomainPair
-from workers.backlog import Backlog, Room
+from workers.backlog import Backlog, Queued, Room
 
 
 def _in_order(stream: StreamId) -> tuple[str, int]:
@@ -111,6 +111,19 @@ class Pairs:
         """Forget their pairs; owners send the backlog's runs to the next worker."""
         for pair in [pair for pair in self._pairs if shard_of(*pair) in shards]:
             self._pairs.pop(pair).backlog.take_all()
+
+    def reload(self, limits: Limits) -> None:
+        """Other bounds hold for the queues of pairs that have nothing yet."""
+        self._limits = limits
+
+    def disowned(self, hosted: Collection[str]) -> list[Queued]:
+        """What waits for a stream from a domain that is none of the `hosted`."""
+        taken: list[Queued] = []
+        for pair, routes in self:
+            if pair.sender not in hosted:
+                taken += routes.backlog.take_all()
+                self.forget_if_idle(pair)
+        return taken
 
     def expires_s(self) -> float | None:
         """When a queued run has waited too long or a double dial is to be settled; None: never."""

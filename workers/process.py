@@ -5,66 +5,101 @@ Decides nothing about stanzas. It holds none either: killed at any moment, it ta
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import zmq
 
-from router.config import Config
-from router.log import logger
+from router.config import Config, read_snapshot
+from router.log import configure, logger
 from router.metrics import Counters, Row
 from router.wire import control_link
 from router.wire.bus import DealerSocket
 from router.wire.codec import BadFrame, decode, encode
 from router.wire.control import (
+    DRAIN_END,
+    LEAVE_LIMIT_S,
     ORPHAN_DRAIN_S,
     ORPHAN_GRACE_S,
     Ask,
     Beat,
     Drain,
     Hello,
+    Leaving,
     Membership,
     Message,
     Ready,
+    Reload,
+    Reloaded,
     answers,
 )
 from router.wire.control_link import ControlLink
-from workers.routing import Routing, Send
+from workers.outbox import Send
+from workers.routing import Routing
 
 log = logger(__name__)
 
-_END: Final = 5  # the drain phase that ends the process
-
 
 class Worker:
-    """The process called `worker_id` ("w2.1"). `run` once; `stop` ends it."""
+    """The process called `worker_id` ("w2.1"). `run` once; `leave` has it replaced, `stop` ends it."""
 
     def __init__(self, worker_id: str, config: Config) -> None:
         self._id = worker_id
+        self._config = config
+        self._snapshot_file = Path()
         self._routing = Routing(frozenset(config.hosted), config.limits)
         self._loop = asyncio.get_running_loop()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._acceptors: dict[str, DealerSocket] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._counters = Counters()
+        self._control = ""
         self._link: ControlLink | None = None
+        self._is_leaving = False
+        self._orphaned_at: float | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._exit_code: asyncio.Future[int] = self._loop.create_future()
 
-    async def run(self, control_socket: Path) -> int:
-        """Serve until told to end; the exit code. Raises OSError when nobody supervises."""
-        link = await control_link.connect(str(control_socket), self._told, self._orphaned)
-        self._link = link
-        link.send(Hello(self._id, os.getpid()))
-        link.send(Ready())
-        beats = self._loop.create_task(control_link.beat(link, self._snapshot))
+    async def run(self, control_socket: Path, snapshot: Path) -> int:
+        """Serve until told to end; the exit code. Raises OSError when nobody supervises.
+
+        `snapshot` is where the supervisor keeps the configuration.
+        """
+        self._control, self._snapshot_file = str(control_socket), snapshot
+        link = await control_link.connect(self._control, self._told, self._orphaned)
+        link.send(Hello(self._id, os.getpid(), self._config.digest()))
+        self._joined(link)
         try:
             return await self._exit_code
         finally:
-            beats.cancel()
-            link.close()
+            for task in self._tasks:
+                task.cancel()
+            if self._link is not None:
+                self._link.close()
             self._close_bus()
+
+    def _joined(self, link: ControlLink) -> None:
+        self._link = link
+        link.send(Ready())
+        self._start(control_link.beat(link, self._snapshot))
+        if self._is_leaving:
+            link.send(Leaving())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def leave(self) -> None:
+        """Asked to end: once another one has our shards, if anybody is there to see to it."""
+        if self._link is None or self._is_leaving:
+            self.stop()
+            return
+        self._is_leaving = True
+        self._link.send(Leaving())
+        self._loop.call_later(LEAVE_LIMIT_S, self.stop)
 
     def stop(self, exit_code: int = 0) -> None:
         """End the process."""
@@ -76,24 +111,41 @@ class Worker:
     def _told(self, message: Message) -> None:
         match message:
             case Membership():
+                self._orphaned_at = None
                 self._membership(message)
+            case Reload(number):
+                self._send(Reloaded(number, self._reload()))
             case Ask(request, "pairs"):
                 self._answer(request, self._routing.rows())
             case Ask(request, "explain", (local, remote)):
                 either_way = ((local, remote), (remote, local))
                 rows = self._routing.rows()
                 self._answer(request, [r for r in rows if (r["local"], r["remote"]) in either_way])
-            case Drain(phase) if phase == _END:
-                if self._link is not None:
-                    self._link.send(Beat(self._snapshot()))
+            case Drain(phase) if phase == DRAIN_END:
+                self._send(Beat(self._snapshot()))
                 self.stop()
             case Drain():
                 self._send_all(self._routing.drain(self._loop.time()))
 
     def _answer(self, request: int, rows: Sequence[dict[str, object]]) -> None:
+        for answer in answers(request, rows):
+            self._send(answer)
+
+    def _send(self, message: Message) -> None:
         if self._link is not None:
-            for answer in answers(request, rows):
-                self._link.send(answer)
+            self._link.send(message)
+
+    def _reload(self) -> tuple[str, ...]:
+        """Go by the supervisor's new snapshot; what cannot be done."""
+        try:
+            config = read_snapshot(self._snapshot_file)
+        except (OSError, ValueError) as error:
+            return (f"the snapshot cannot be read: {error}",)
+        configure(self._id, config.log.level, (*self._config.secrets(), *config.secrets()))
+        self._config = config
+        now = self._loop.time()
+        self._send_all(self._routing.reload(frozenset(config.hosted), config.limits, now))
+        return ()
 
     def _membership(self, message: Membership) -> None:
         here = dict(message.acceptors)
@@ -110,11 +162,29 @@ class Worker:
             if owner == self._id
         }
         now = self._loop.time()
-        self._send_all(self._routing.membership(message.version, frozenset(here), owned, now))
+        self._send_all(
+            self._routing.membership(
+                message.version, frozenset(here), owned, now, retiring=message.retiring
+            )
+        )
 
     def _orphaned(self) -> None:
-        log.warning("supervisor.gone", serving_on_s=ORPHAN_GRACE_S + ORPHAN_DRAIN_S)
-        self._loop.call_later(ORPHAN_GRACE_S + ORPHAN_DRAIN_S, self.stop)
+        self._link = None
+        if self._orphaned_at is None:
+            self._orphaned_at = self._loop.time()
+            log.warning("supervisor.gone", serving_on_s=ORPHAN_GRACE_S + ORPHAN_DRAIN_S)
+        self._start(self._seek(self._orphaned_at + ORPHAN_GRACE_S + ORPHAN_DRAIN_S))
+
+    async def _seek(self, until_s: float) -> None:
+        """Look for a supervisor that takes us on."""
+        hello = Hello(self._id, os.getpid(), self._config.digest())
+        link = await control_link.seek(
+            self._control, hello, (), self._told, self._orphaned, until_s
+        )
+        if link is None:
+            self.stop()
+        else:
+            self._joined(link)
 
     def _snapshot(self) -> tuple[Row, ...]:
         self._counters.set("causeway_backlog_bytes", value=self._routing.queue_bytes())

@@ -5,7 +5,7 @@ stanza (the acceptors keep them) and makes no bounce (their owners do). Called b
 """
 
 from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from router.config import Limits
 from router.wire.frames import (
@@ -18,11 +18,9 @@ from router.wire.frames import (
     Dial,
     DialFailed,
     Dialling,
-    Forward,
     Frame,
     Granted,
     Joined,
-    Reject,
     Retire,
     Revoked,
     StreamId,
@@ -37,6 +35,7 @@ from workers.dialling import dialler
 from workers.grace import Grace
 from workers.hosted import Attachments
 from workers.lanes import Epoch, Lanes
+from workers.outbox import Outbox, Send
 from workers.pairs import Grant, PairRoutes, Pairs
 from workers.shards import Early, Shards
 
@@ -51,13 +50,6 @@ _QUEUE_FULL: Final = StanzaError.of("resource-constraint", "too much waits for t
 _NOT_OURS: Final = StanzaError.of("remote-server-not-found", "neither domain is hosted here")
 
 
-class Send(NamedTuple):
-    """A frame, and the acceptor it is for."""
-
-    acceptor: str
-    frame: Frame
-
-
 class Routing:
     """The tables and rules of one worker. `now` is seconds on the caller's clock.
 
@@ -70,26 +62,33 @@ class Routing:
         self._grace = Grace(hosted, limits, self._room)
         self._pairs = Pairs(limits, self._room)
         self._lanes = Lanes()
+        self._out = Outbox(self._lanes)
         self._shards = Shards(self._room)
-        self._acceptors: frozenset[str] = frozenset()
+        self._retiring: frozenset[str] = frozenset()
         self._version = -1
         self._deadline: float | None = None
-        self._sends: list[Send] = []
 
     # --- what happens ---
 
     def membership(
-        self, version: int, acceptors: Collection[str], owned: Mapping[int, int], now: float
+        self,
+        version: int,
+        acceptors: Collection[str],
+        owned: Mapping[int, int],
+        now: float,
+        retiring: Collection[str] = (),
     ) -> list[Send]:
         """Who is here, and shard → generation of the shards that are ours.
 
-        An acceptor that is not here any more took its streams, lanes and dials with it.
+        An acceptor that is not here any more took its streams, lanes and dials with it. Those that
+        are `retiring` are asked for no more dials.
         """
         if version <= self._version:
             return []
         self._version = version
-        gone = self._acceptors.difference(acceptors)
-        self._acceptors = frozenset(acceptors)
+        gone = self._out.acceptors.difference(acceptors)
+        self._out.acceptors = frozenset(acceptors)
+        self._retiring = frozenset(retiring)
         lost = self._shards.membership(version, acceptors, owned)
         self._pairs.shards_lost(lost)
         self._lanes.shards_lost(lost)
@@ -99,20 +98,20 @@ class Routing:
         for acceptor in gone:
             self._shards.acceptor_gone(acceptor)
             self._pairs.acceptor_gone(acceptor)
-            self._lanes.acceptor_gone(acceptor)
+            self._out.return_lanes(acceptor)
             for domain in self._attachments.acceptor_gone(acceptor):
                 self._grace.left(domain, now)
         for acceptor in sorted(acceptors):
-            self._send(acceptor, Joined(version))
+            self._out.send(acceptor, Joined(version))
         for pair, routes in self._pairs:
             if routes.backlog and not routes.dialling:
                 self._dial(pair)
         self._route_early(now)
-        return self._take_sends()
+        return self._out.take()
 
     def receive(self, source: str, frame: Frame, now: float) -> list[Send]:
         """A frame came from this acceptor; one that is gone is not heard any more."""
-        if source not in self._acceptors:
+        if source not in self._out.acceptors:
             return []
         match frame:
             case Data():
@@ -139,7 +138,7 @@ class Routing:
             case Announced():
                 self._shards.announced(source, frame.version)
                 self._route_early(now)
-        return self._take_sends()
+        return self._out.take()
 
     def deadline(self) -> float | None:
         """When to call `deadline_passed`; None while nothing waits."""
@@ -151,13 +150,24 @@ class Routing:
             if routes.settle_at_s is not None and routes.settle_at_s <= now:
                 self._settle(pair, routes)
             for queued in routes.backlog.take_expired(now):
-                self._reject(queued.source, queued.data, _NO_STREAM_IN_TIME)
+                self._out.reject(queued.source, queued.data, _NO_STREAM_IN_TIME)
             self._pairs.forget_if_idle(pair)
         for queued in self._grace.take_expired(now):
-            self._reject(queued.source, queued.data, _NOT_ATTACHED)
+            self._out.reject(queued.source, queued.data, _NOT_ATTACHED)
         due = (self._pairs.expires_s(), self._grace.expires_s())
         self._deadline = min((at for at in due if at is not None), default=None)
-        return self._take_sends()
+        return self._out.take()
+
+    def reload(self, hosted: frozenset[str], limits: Limits, now: float) -> list[Send]:
+        """The configuration is another one: these domains are ours now, these limits hold.
+
+        What waits for or from a domain that is not ours any more goes back.
+        """
+        self._attachments.reload(hosted)
+        self._pairs.reload(limits)
+        for queued in (*self._grace.reload(hosted, limits, now), *self._pairs.disowned(hosted)):
+            self._out.reject(queued.source, queued.data, _NOT_OURS)
+        return self._out.take()
 
     def drain(self, now: float) -> list[Send]:
         """The node is about to end: no hosted domain that is away will be back."""
@@ -185,7 +195,8 @@ class Routing:
         if self._shards.is_routed(shard):
             self._route(source, data, now)
         elif not self._shards.wait(shard, Early(source, data)):
-            self._reject(source, data, _QUEUE_FULL)
+            self._epoch(source, data)
+            self._out.reject(source, data, _QUEUE_FULL)
 
     def _route(self, source: str, data: Data, now: float) -> None:
         """Which stream may this run leave on? All of the decision, in order of precedence."""
@@ -201,10 +212,14 @@ class Routing:
             if stream is None:
                 self._without_stream(source, data, now)
                 return
+            if epoch.is_refused:
+                epoch.is_over = True
+                self._out.give_back(source, data)
+                return
             self._lanes.bind(lane, stream)
         else:
             stream = epoch.stream
-        self._forward(source, data, stream)
+        self._out.forward(source, data, stream, epoch)
 
     def _epoch(self, source: str, data: Data) -> Epoch | None:
         """The record of the run's epoch, begun if it is new; None for one long replaced."""
@@ -239,23 +254,23 @@ class Routing:
         if self._attachments.is_hosted(data.pair.target):
             self._while_away(source, data, now)
         elif not self._attachments.is_hosted(data.pair.sender):
-            self._reject(source, data, _NOT_OURS)
+            self._out.reject(source, data, _NOT_OURS)
         else:
             self._queue(source, data, now)
 
     def _while_away(self, source: str, data: Data, now: float) -> None:
         """CMP-06: the domain may be back in a moment."""
         if self._grace.is_over(data.pair.target, now):
-            self._reject(source, data, _NOT_ATTACHED)
+            self._out.reject(source, data, _NOT_ATTACHED)
         elif not self._grace.wait(source, data, now):
-            self._reject(source, data, _QUEUE_FULL)
+            self._out.reject(source, data, _QUEUE_FULL)
         elif (expires_s := self._grace.expires_s()) is not None:
             self._wake_at(expires_s)
 
     def _queue(self, source: str, data: Data, now: float) -> None:
         routes = self._pairs.get(data.pair)
         if not routes.backlog.append(source, data, now):
-            self._reject(source, data, _QUEUE_FULL)
+            self._out.reject(source, data, _QUEUE_FULL)
             self._pairs.forget_if_idle(data.pair)
             return
         if (expires_s := routes.backlog.expires_s()) is not None:
@@ -299,7 +314,7 @@ class Routing:
         if surplus is not None:
             self._lanes.end(surplus, pair)
             routes.revoke(surplus)
-            self._send(surplus.acceptor, Retire(surplus.number, pair))
+            self._out.send(surplus.acceptor, Retire(surplus.number, pair))
 
     def _revoked(self, source: str, frame: Revoked) -> None:
         stream = StreamId(source, frame.stream)
@@ -310,20 +325,26 @@ class Routing:
 
     def _dial(self, pair: DomainPair) -> None:
         """Have the domain's acceptor open a stream, or find room on one it has."""
-        acceptor = dialler(pair.target, self._acceptors)
+        acceptor = self._dialler(pair.target)
         if acceptor is not None:
             self._pairs.get(pair).dialling.add(acceptor)
-            self._send(acceptor, Dial(pair))
+            self._out.send(acceptor, Dial(pair))
+
+    def _dialler(self, domain: str) -> str | None:
+        return dialler(domain, self._out.acceptors, self._retiring)
 
     def _dial_failed(self, source: str, frame: DialFailed) -> None:
         routes = self._pairs.find(frame.pair)
         if routes is None:
             return
         routes.dialling.discard(source)
-        if not routes.dialling:
+        if source in self._retiring and self._dialler(frame.pair.target) != source:
+            if routes.backlog and not routes.dialling:
+                self._dial(frame.pair)  # it dials no more, which says nothing of the peer
+        elif not routes.dialling:
             error = StanzaError(frame.condition, frame.type, frame.text)
             for queued in routes.backlog.take_all():
-                self._reject(queued.source, queued.data, error)
+                self._out.reject(queued.source, queued.data, error)
         self._pairs.forget_if_idle(frame.pair)
 
     # --- questions ---
@@ -339,10 +360,10 @@ class Routing:
     def _answer(self, source: str, frame: Verify | Attach) -> None:
         if isinstance(frame, Verify):
             key = VerifyKey(source, frame.request, frame.pair, frame.stream_id, frame.key)
-            self._send(self._verifier(frame.pair) or source, key)
+            self._out.send(self._verifier(frame.pair) or source, key)
         else:
             is_free = self._attachments.reserve(frame.domain, StreamId(source, frame.stream))
-            self._send(source, AttachAnswer(frame.request, is_free))
+            self._out.send(source, AttachAnswer(frame.request, is_free))
 
     def _verifier(self, pair: DomainPair) -> str | None:
         """Who sends the db:verify: where our own connection to the sender domain is, or will be.
@@ -354,43 +375,7 @@ class Routing:
             return ours.acceptor
         # No dial to be waited for: it may ask on a stream of another pair's to that domain.
         under_way = routes.dialling if routes is not None else ()
-        return min(under_way, default=None) or dialler(pair.sender, self._acceptors)
-
-    # --- what leaves ---
-
-    def _forward(self, source: str, data: Data, stream: StreamId) -> None:
-        frame = Forward(
-            source,
-            data.lane,
-            data.epoch,
-            data.first,
-            data.counts,
-            data.pair,
-            data.generation,
-            stream.number,
-            data.octets,
-        )
-        self._send(stream.acceptor, frame)
-
-    def _reject(self, owner: str, data: Data, error: StanzaError) -> None:
-        frame = Reject(
-            data.lane,
-            data.epoch,
-            data.first,
-            data.counts.total,
-            error.condition,
-            error.type,
-            error.text,
-        )
-        self._send(owner, frame)
-
-    def _send(self, acceptor: str, frame: Frame) -> None:
-        if acceptor in self._acceptors:
-            self._sends.append(Send(acceptor, frame))
-
-    def _take_sends(self) -> list[Send]:
-        sends, self._sends = self._sends, []
-        return sends
+        return min(under_way, default=None) or self._dialler(pair.sender)
 
     def _owns(self, pair: DomainPair) -> bool:
         return self._shards.generation(shard_of(*pair)) is not None

@@ -64,8 +64,12 @@ class Shards:
         return lost
 
     def wait(self, shard: int, early: Early) -> bool:
-        """Keep the frame until the shard, which is ours, is routed; False when there is no room."""
-        if not self._room.take(_octets(early)):
+        """Keep the frame until the shard, which is ours, is routed; False when there is no room.
+
+        A run of an epoch that has its stream already is always kept: the epoch may not end here.
+        """
+        is_bound = isinstance(early.frame, Data) and early.frame.egress is not None
+        if not self._room.take(_octets(early), whatever_is_left=is_bound):
             return False
         self._shards[shard].early.append(early)
         return True

@@ -13,6 +13,7 @@ from bench.remote import CHUNK_BYTES, chat
 from router.wire.codec import decode, encode
 from router.wire.egress import Outlet
 from router.wire.frames import Data, Forward
+from router.wire.leases import Leases
 from router.wire.owner import Owner
 from router.wire.shard import SHARDS
 from router.xmpp import names, writer
@@ -149,7 +150,9 @@ def _core(octets: bytes) -> Callable[[], None]:
 
 
 def _lanes(octets: bytes, stanzas: int) -> Callable[[], None]:
-    owner, outlet = Owner([1] * SHARDS), Outlet(1, "tcp")
+    leases = Leases()
+    leases.live[:] = [True] * SHARDS
+    owner, outlet = Owner(leases), Outlet(1, "tcp")
     lane = owner.open(PAIR, 1)
     counts = Counts(stanzas, 0, 0)
     grants = Grants(receive={PAIR: "external"})
@@ -157,9 +160,11 @@ def _lanes(octets: bytes, stanzas: int) -> Callable[[], None]:
     def work() -> None:
         grants.check_received(PAIR)
         data = owner.append(lane, counts, octets)
-        outlet.take(_forward(data))
-        outlet.flushed(data.first)
-        outlet.acknowledged(data.first)
+        frame = _forward(data)
+        outlet.judge(frame)
+        outlet.take(frame, stanzas)
+        outlet.flushed(frame.first)
+        outlet.acknowledged(frame.first)
         for source, report in outlet.reports():
             owner.progress(source, report)
 
@@ -187,5 +192,6 @@ def _forward(data: object) -> Forward:
         data.pair,
         data.generation,
         1,
+        data.first - 1,
         data.octets,
     )

@@ -22,11 +22,13 @@ from router.acceptor.egress import Egress
 from router.acceptor.ingress import Ingress
 from router.acceptor.layer import CHUNK_BYTES, RECEIVE_BUFFER
 from router.acceptor.tls import TlsSession
+from router.acceptor.window import Window
 from router.config import Limits
 from router.metrics import Counters
 from router.wire.codec import decode, encode
-from router.wire.egress import Outlet
+from router.wire.egress import Outlet, Verdict
 from router.wire.frames import Announced, Attached, Data, Forward, Frame, Progress
+from router.wire.leases import Leases
 from router.wire.owner import Answer, Lane, Owner
 from router.wire.shard import SHARDS
 from router.xmpp.certificate import NO_CERTIFICATE, Evidence
@@ -34,7 +36,8 @@ from router.xmpp.events import Event, RunReceived
 from router.xmpp.reader import pure
 from router.xmpp.receiving import ReceivingStream
 from router.xmpp.stanza import Counts
-from workers.routing import Routing, Send
+from workers.outbox import Send
+from workers.routing import Routing
 
 ACCEPTOR: Final = "a0.1"
 _UNBOUNDED_BYTES: Final = 1 << 40
@@ -88,16 +91,18 @@ class Journey:
         self._hop = _Hop(directory)
         self._queue: list[Frame] = []
         loop = asyncio.get_running_loop()
-        generations = [1] * SHARDS
-        owner = (_KeepingOwner if is_reliable else _ForgetfulOwner)(generations, self.watch)
+        leases = Leases()
+        leases.live[:] = [True] * SHARDS
+        owner = (_KeepingOwner if is_reliable else _ForgetfulOwner)(leases, self.watch)
         self._ingress = Ingress(
             owner,
             self._counters,
-            _UNBOUNDED_BYTES,
+            Window(owner, _UNBOUNDED_BYTES, _UNBOUNDED_BYTES),
             to_shard=lambda _, frame: self._queue.append(frame),
             to_acceptor=self._told,
+            call_later=loop.call_later,
         )
-        self._egress = Egress(loop, self._ingress, generations, self._told, _UNBOUNDED_BYTES)
+        self._egress = Egress(loop, self._ingress, leases, self._told, _UNBOUNDED_BYTES)
         self._routing = _routing()
         context = server_context(credential, lambda _: None, direct_tls=True)
         self._in = self._end(1, reader, context)
@@ -202,6 +207,9 @@ class Journey:
     def opened(self, connection: Connection) -> None: ...
     def moved(self, connection: Connection, before: object) -> None: ...
     def closing(self, connection: Connection) -> None: ...
+    def drained(self, connection: Connection) -> None:
+        """Nothing is ever held."""
+
     def lost(self, connection: Connection) -> None: ...
 
     def tls_done(self, connection: Connection, session: TlsSession | None, reason: str) -> None:
@@ -282,11 +290,11 @@ def _core(reader: type[pure.Reader], watch: Watch) -> Callable[[], ReceivingStre
 class _KeepingOwner(Owner):
     """The owner, with its time charged to retention."""
 
-    def __init__(self, generations: list[int], watch: Watch) -> None:
-        super().__init__(generations)
+    def __init__(self, leases: Leases, watch: Watch) -> None:
+        super().__init__(leases)
         self._watch = watch
 
-    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Data:
+    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Data | None:
         before = self._watch.enter(RETAIN)
         data = super().append(lane, counts, octets)
         self._watch.leave(before)
@@ -302,7 +310,7 @@ class _KeepingOwner(Owner):
 class _ForgetfulOwner(_KeepingOwner):
     """Numbers runs and makes their frames, which nobody can do without; keeps none."""
 
-    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Data:
+    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Data | None:
         before = self._watch.enter(RETAIN)
         first, lane.next = lane.next, lane.next + counts.total
         data = Data(lane.number, lane.epoch, first, counts, lane.pair, 1, lane.egress, octets)
@@ -317,11 +325,10 @@ class _TimedOutlet(Outlet):
         super().__init__(stream, "tcp")
         self._watch = watch
 
-    def take(self, frame: Forward, *, is_written: bool = True) -> bool:
+    def take(self, frame: Forward, written: int) -> None:
         before = self._watch.enter(REPORT)
-        is_new = super().take(frame, is_written=is_written)
+        super().take(frame, written)
         self._watch.leave(before)
-        return is_new
 
     def flushed(self, offset: int) -> None:
         before = self._watch.enter(REPORT)
@@ -332,9 +339,11 @@ class _TimedOutlet(Outlet):
 class _ForgetfulOutlet(_TimedOutlet):
     """Writes what comes and remembers none of it; looks at the watch as often, which costs, too."""
 
-    def take(self, frame: Forward, *, is_written: bool = True) -> bool:
+    def judge(self, frame: Forward) -> Verdict:
+        return Verdict.NEXT
+
+    def take(self, frame: Forward, written: int) -> None:
         self._watch.leave(self._watch.enter(REPORT))
-        return True
 
     def flushed(self, offset: int) -> None:
         self._watch.leave(self._watch.enter(REPORT))

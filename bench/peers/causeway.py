@@ -125,6 +125,11 @@ class Causeway(Daemon):
             shutil.rmtree(self.run_dir, ignore_errors=True)
 
     @property
+    def settings(self) -> Mapping[str, Toml]:
+        """What the configuration was written from."""
+        return self._settings
+
+    @property
     def s2s_port(self) -> int:
         """Takes STARTTLS."""
         return self._ports["s2s"]

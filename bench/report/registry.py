@@ -12,6 +12,7 @@ TITLES: Final = {
     "idle": "Idle streams and what setting them up costs",
     "core": "The way of a stanza, stage by stage",
     "soak": "Mixed traffic for long",
+    "faults": "Every stanza accounted for while the node is hurt",
     "hostile": "Ordinary stanzas in a flood of hostile connections",
 }
 """Every benchmark and what its report is about; the module `bench.<name>.page` draws it."""

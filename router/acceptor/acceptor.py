@@ -6,16 +6,20 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
 
 import structlog
 import zmq
 
-from router.acceptor import steps
+from router.acceptor import announcements, steps
 from router.acceptor.admission import Admission
+from router.acceptor.bounces import Bounces
 from router.acceptor.certificates.expiry import Expiries
 from router.acceptor.certificates.verdict import Verifier
 from router.acceptor.connection import Connection
+from router.acceptor.departures import go_by
 from router.acceptor.dialling.dialer import Dialer
 from router.acceptor.dialling.directory import Directory
 from router.acceptor.dialling.dns import Resolver
@@ -29,17 +33,19 @@ from router.acceptor.ingress import Ingress
 from router.acceptor.links import Links
 from router.acceptor.liveness import Liveness
 from router.acceptor.openings import Openings
+from router.acceptor.resumption import Resumptions
 from router.acceptor.streams import names
 from router.acceptor.throttle import throttle
 from router.acceptor.tls import TlsSession
 from router.acceptor.verification import Verifications
+from router.acceptor.window import Window
 from router.acceptor.witness import Witness
 from router.config import Config
 from router.metrics import Counters
 from router.peer_memory import Learned, PeerMemory
 from router.wire import frames
 from router.wire.control import Membership
-from router.wire.frames import Frame, Granted, Revoked
+from router.wire.frames import Forward, Frame, Granted, Revoked
 from router.wire.owner import Owner
 from router.wire.shard import shard_of
 from router.xmpp import events
@@ -90,25 +96,42 @@ class Acceptor:
             endpoint,
             on_frame=self._received,
             announce=self._announce,
-            replay=self._replay,
+            replay=lambda shards: self._ingress.replay(shards),
             gone=self._acceptor_gone,
+            lost=lambda *which: self._ingress.lost(*which),
+            crashed=lambda shards: self._ingress.crashed(shards),
         )
         to_shard, to_acceptor = self._links.to_shard, self._links.to_acceptor
+        owner = Owner(self._links.leases, resends=config.delivery.in_doubt == "resend")
+        self._bounces = Bounces(config, loop.time)
         self._ingress = Ingress(
-            Owner(self._links.generations),
+            owner,
             self.counters,
-            config.limits.lane_window_bytes,
+            Window(owner, config.limits.lane_window_bytes, config.limits.retention_bytes),
             to_shard=to_shard,
             to_acceptor=to_acceptor,
+            call_later=loop.call_later,
             service=config.service,
+            may_bounce_to=self._bounces.may_go_to,
         )
         self._egress = Egress(
             loop,
             self._ingress,
-            self._links.generations,
+            self._links.leases,
             to_acceptor,
             config.limits.output_buffer_bytes,
         )
+        self._resumptions = Resumptions(
+            loop,
+            own_id,
+            config.delivery.resume_s,
+            to_shard=to_shard,
+            to_acceptor=to_acceptor,
+            alive=self.connections,
+            give_back=self._egress.stream_gone,
+            dial=lambda pair: self._dialer.dial(pair),
+        )
+        self.openings.lost = self._resumptions.wanted
         self._dialer = Dialer(
             loop,
             config,
@@ -117,7 +140,7 @@ class Acceptor:
             Findings(self.memory),
             self.history,
             new_connection=self.openings.outbound,
-            to_shard=to_shard,
+            to_shard=self._resumptions.told,
             to_acceptor=to_acceptor,
         )
         self._verifications = Verifications(
@@ -130,6 +153,7 @@ class Acceptor:
                 otherwise,
             ),
         )
+        self._takes = self._taking()
 
     # --- what connections report (connection.Hub) ---
 
@@ -158,8 +182,12 @@ class Acceptor:
                 shard_of(domain, domain),
                 frames.Attach(connection.number, domain, connection.number),
             )
+        elif isinstance(event, events.Acknowledged):
+            self._egress.acknowledged(connection)
         elif isinstance(event, events.StreamClosed):
             self._closed(connection, event)
+        elif isinstance(event, events.ResumeEvent):
+            self._resumptions.happened(connection, event)
         elif isinstance(event, events.Ignored):
             log.info("stream.ignored", **names(connection), what=event.what)
 
@@ -190,23 +218,11 @@ class Acceptor:
         else:
             self._dialer.heard_from(event.pair.sender)
         if isinstance(core, ServerStream):
-            self._look_after(connection, core, event)
-
-    def _look_after(
-        self, connection: Connection, core: ServerStream, event: events.PairAuthorised
-    ) -> None:
-        """What a proof sets going: the peer's rates, the days of the certificate behind it."""
-        is_ours = connection.direction == "out"
+            self._expiries.authorised(connection, core, event)
         if not event.may_send and connection.throttle is None:
             connection.throttle = throttle(
                 self._config, event.pair.sender, connection.stanzas_in, self._loop.time()
             )
-        rests_on_certificate = event.mechanism == "external" and not event.may_send
-        if is_ours:  # the mechanism is how we proved ourselves
-            rule = core.policy.rule(core.remote)
-            rests_on_certificate = rule.require_certificate or not core.policy.dialback
-        if rests_on_certificate:
-            self._expiries.proved(connection, core.remote if is_ours else event.pair.sender)
 
     def closing(self, connection: Connection) -> None:
         """Nothing leaves on this stream any more: shards are to look for another at once."""
@@ -222,17 +238,8 @@ class Acceptor:
             self._links.to_all_workers(frames.Detached(core.domain, connection.number))
 
     def _closed(self, connection: Connection, event: events.StreamClosed) -> None:
-        log.info(
-            "stream.closed",
-            **names(connection),
-            condition=event.condition,
-            by_peer=event.by_peer,
-            text=event.text,
-        )
+        steps.log_closed(connection, event)
         self._witness.closed(connection, event)
-        if isinstance(connection.core, ServerStream):
-            condition = event.condition or ("lost" if event.abrupt else "none")
-            self.counters.add("causeway_s2s_closed_total", connection.direction, condition)
         self._directory.gone(connection)
         self._ingress.stream_gone(connection)
         self._verifications.stream_gone(connection)
@@ -243,19 +250,11 @@ class Acceptor:
         return self._verifier.evidence(session.chain)
 
     def tls_done(self, connection: Connection, session: TlsSession | None, reason: str) -> None:
-        """Count a handshake, and log one that failed."""
-        role = "client" if connection.direction == "out" else "server"
-        version = session.version if session is not None else "none"
-        result = "ok" if session is not None else "failed"
-        self.counters.add("causeway_tls_handshakes_total", role, version, result)
+        """A handshake ended."""
         evidence = self.evidence(session) if session is not None else NO_CERTIFICATE
         self._witness.tls_done(connection, session, evidence, reason)
-        if session is None:
-            where = connection.address
-            log.warning("tls.failed", **names(connection), address=where, reason=reason)
-            return
-        steps.log_tls(connection, session)
-        if isinstance(connection.core, ReceivingStream):
+        steps.log_tls(connection, session, reason)
+        if session is not None and isinstance(connection.core, ReceivingStream):
             connection.core.server_name = session.server_name
 
     def opened(self, connection: Connection) -> None:
@@ -269,43 +268,61 @@ class Acceptor:
         self._gauge.look(connection)
         steps.log_phase(connection, before)
 
+    def drained(self, connection: Connection) -> None:
+        """The peer has read most of what waited for it."""
+        self._egress.drained(connection)
+
     def lost(self, connection: Connection) -> None:
         """The socket is gone: return what did not reach the peer."""
         self._connections.pop(connection.number, None)
         self._gauge.gone(connection)
         self.admission.settled(connection.number)
-        self._egress.stream_gone(connection)
+        self._egress.socket_gone(connection)
+        self._resumptions.lost(connection)
         self._liveness.gone(connection)
         self._expiries.gone(connection)
 
     # --- what comes over the bus ---
 
     def _received(self, source: str, frame: Frame) -> None:
-        if isinstance(frame, frames.Forward):
-            self._egress.forward(self._connections.get(frame.stream), frame)
-        elif isinstance(frame, frames.Progress):
-            self._ingress.progress(source, frame)
-        elif isinstance(frame, frames.Reject):
-            self._ingress.rejected(frame)
-        elif isinstance(frame, frames.Returned):
-            self._ingress.returned(frame)
-        elif isinstance(frame, frames.Dial):
-            self._dialer.dial(frame.pair)
-        elif isinstance(frame, frames.Retire):
-            if (connection := self._connections.get(frame.stream)) is not None:
-                connection.close()
-        elif isinstance(frame, frames.VerifyKey):
-            self._dialer.verify(frame)
-        elif isinstance(frame, frames.Verified):
-            self._verifications.verified(frame)
-        elif isinstance(frame, frames.AttachAnswer):
-            self._attach_answered(frame)
-        elif isinstance(frame, frames.Ended):
-            self._egress.ended(self.connections(), source, frame.lane)
+        if (take := self._takes.get(type(frame))) is not None:
+            take(source, frame)
         else:
             log.error("bus.unexpected_frame", source=source, kind=type(frame).__name__)
 
-    def _attach_answered(self, frame: frames.AttachAnswer) -> None:
+    def _taking(self) -> dict[type[Frame], Callable[[str, Any], object]]:
+        """Whose each kind of frame is; each is given its source and the frame."""
+        return {
+            frames.Forward: self._forward,
+            frames.Progress: self._ingress.progress,
+            frames.Reject: self._ingress.rejected,
+            frames.Returned: self._ingress.returned,
+            frames.Hold: lambda _, frame: self._ingress.hold(frame),
+            frames.Again: lambda _, frame: self._ingress.again(frame),
+            frames.Sync: lambda source, frame: self._egress.sync(self._outlets(), source, frame),
+            frames.Ended: lambda by, frame: self._egress.ended(self._outlets(), by, frame.lane),
+            frames.Dial: lambda _, frame: self._dialer.dial(frame.pair),
+            frames.Retire: self._retire,
+            frames.VerifyKey: lambda _, frame: self._dialer.verify(frame),
+            frames.Verified: lambda _, frame: self._verifications.verified(frame),
+            frames.AttachAnswer: self._attach_answered,
+            frames.Resume: self._resumptions.received,
+            frames.ResumeAnswer: self._resumptions.received,
+        }
+
+    def _forward(self, source: str, frame: Forward) -> None:
+        connection = self._connections.get(frame.stream)
+        self._egress.forward(connection or self._resumptions.find(frame.stream), frame)
+
+    def _retire(self, _: str, frame: frames.Retire) -> None:
+        if (connection := self._connections.get(frame.stream)) is not None:
+            connection.close()
+
+    def _outlets(self) -> list[Connection]:
+        """All connections that lanes leave by, or left by."""
+        return [*self._connections.values(), *self._resumptions.waiting()]
+
+    def _attach_answered(self, _: str, frame: frames.AttachAnswer) -> None:
         connection = self._connections.get(frame.request)
         if connection is not None and isinstance(connection.core, ComponentStream):
             connection.act(connection.core.answer_attach(frame.accepted, self._loop.time()))
@@ -315,37 +332,18 @@ class Acceptor:
     def membership(self, message: Membership) -> None:
         """The supervisor says who is here."""
         self._links.membership(message)
+        self._resumptions.membership(name for name, _ in message.acceptors)
 
     def _announce(self, worker: str, shards: frozenset[int]) -> None:
-        for frame in self._announcements(shards):
+        for frame in chain(
+            announcements.of_streams(shards, self._attached, self.connections()),
+            self._dialer.announcements(shards),
+            self._verifications.announcements(shards),
+        ):
             self._links.to_worker(worker, frame)
 
-    def _announcements(self, shards: frozenset[int]) -> Iterator[Frame]:
-        """Everything a worker must know before it routes these shards."""
-        for domain, connection in self._attached.items():
-            yield frames.Attached(domain, connection.number)
-        for connection in self._connections.values():
-            core = connection.core
-            if isinstance(core, ServerStream):
-                is_ours = connection.direction == "out"
-                for pair, mechanism in core.grants.send.items():
-                    if shard_of(*pair) in shards and connection.may_send(pair):
-                        yield Granted(connection.number, pair, is_ours, mechanism)
-            elif (
-                isinstance(core, ComponentStream)
-                and core.is_attaching()
-                and shard_of(core.domain, core.domain) in shards
-            ):
-                yield frames.Attach(connection.number, core.domain, connection.number)
-        yield from self._dialer.announcements(shards)
-        yield from self._verifications.announcements(shards)
-
-    def _replay(self, shards: frozenset[int]) -> None:
-        self._ingress.replay(shards)
-
-    def _acceptor_gone(self, acceptor: str, shards: frozenset[int]) -> None:
-        self._egress.owner_gone(self.connections(), acceptor)
-        self._ingress.acceptor_gone(acceptor, shards)
+    def _acceptor_gone(self, acceptor: str) -> None:
+        self._egress.owner_gone(self._outlets(), acceptor)
 
     # --- for the process ---
 
@@ -353,9 +351,26 @@ class Acceptor:
         """All connections there are."""
         return list(self._connections.values())
 
+    def reload(self, config: Config) -> tuple[str, ...]:
+        """Go by another configuration; what of it cannot be. Streams it leaves alone go on."""
+        self._config = self.memory.config = config
+        self._dialer.reload(config)
+        self._bounces.reload(config)
+        for each in (self.admission, self._liveness, self._verifications):
+            each.reload(config.limits)
+        problems = self.openings.reload(config)
+        problems += self._verifier.reload(config.tls.trust_anchors)
+        go_by(self.connections(), config, self.openings.policy)
+        return tuple(problems)
+
+    def dial_one_way(self) -> None:
+        """Open no more streams on which a peer could send."""
+        self._dialer.dial_one_way()
+
     def begin_drain(self) -> None:
         """Dial nobody any more."""
         self._dialer.drain()
+        self._resumptions.close()
 
     def pending(self) -> int:
         """Stanzas kept here whose outcome is not known."""
@@ -371,6 +386,7 @@ class Acceptor:
     def close(self) -> None:
         """Leave the bus; open connections are dropped, dials broken off."""
         self._dialer.close()
+        self._resumptions.close()
         self._liveness.close()
         self._expiries.close()
         for connection in list(self._connections.values()):

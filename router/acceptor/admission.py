@@ -6,6 +6,8 @@ The newest is refused at accept, before any XML. Called by the listener and by t
 import ipaddress
 from functools import lru_cache
 
+from router.config import Limits
+
 _IPV6_PREFIX = 64
 
 
@@ -17,6 +19,11 @@ class Admission:
         self._overall = overall
         self._unproved: dict[int, str] = {}
         self._by_source: dict[str, int] = {}
+
+    def reload(self, limits: Limits) -> None:
+        """Other bounds hold for those that come from now on."""
+        self._per_address = limits.unauthenticated_per_address
+        self._overall = limits.unauthenticated_connections
 
     def admit(self, connection: int, address: str) -> bool:
         """Whether a new connection from this IP address may stay."""

@@ -5,28 +5,28 @@ The `Hub` (the acceptor) is told of every event. Layers are swapped under the co
 
 import asyncio
 import socket
-import struct
 from collections.abc import Callable
 from typing import Protocol
 
 from OpenSSL import SSL
 
+from router.acceptor.acknowledgement import Acknowledgement
 from router.acceptor.layer import Layer, Transport
 from router.acceptor.plain import PlainLayer
+from router.acceptor.tcp_info import TcpInfo, tcp_info
 from router.acceptor.throttle import Throttle
 from router.acceptor.tls import TlsLayer, TlsSession
 from router.wire.egress import Outlet
 from router.xmpp.certificate import Evidence
 from router.xmpp.errors import MisuseError
-from router.xmpp.events import Event, StartTls, StreamClosed
+from router.xmpp.events import Event, ManagementEvent, StartTls, StreamClosed
 from router.xmpp.pair import DomainPair
+from router.xmpp.s2s import ServerStream
 from router.xmpp.states import Phase
 from router.xmpp.xmlstream import XmlStream
 
-# Offsets in struct tcp_info, Linux 4.1: tcpi_bytes_acked, and tcpi_last_ack_recv in milliseconds.
-_BYTES_ACKED = 120
-_LAST_ACK = 56
 _ACKED_WAIT_S = 5.0
+_READS_WITHIN_S = 0.1  # at least two round trips, where these take longer
 
 
 class Hub(Protocol):
@@ -50,6 +50,9 @@ class Hub(Protocol):
     def closing(self, connection: "Connection") -> None:
         """Nothing can be sent on this stream any more; said once, before its StreamClosed."""
 
+    def drained(self, connection: "Connection") -> None:
+        """Most of what waited to be sent has left."""
+
     def lost(self, connection: "Connection") -> None:
         """The socket is gone; nothing more will come from this connection."""
 
@@ -72,6 +75,7 @@ class Connection:
         tls_context: Callable[[], SSL.Context] | None,
         server_name: str | None = None,
         direct_tls: bool = False,
+        level: str = "tcp",
     ) -> None:
         self.core = core
         self.number = number
@@ -79,7 +83,8 @@ class Connection:
         self.leg = leg
         self.direct_tls = direct_tls
         self.session: TlsSession | None = None
-        self.outlet = Outlet(number, "tcp")
+        self.outlet = Outlet(number, level)
+        self.management: Acknowledgement | None = None
         self.opened_at = self.heard_at = loop.time()
         self.throttle: Throttle | None = None
         self.stanzas_in = 0
@@ -95,7 +100,9 @@ class Connection:
         self._server_name = server_name
         self._layer: Layer | None = None
         self._socket: socket.socket | None = None
-        self._acked_at_start = 0
+        self._acked_at_start = self._acked = 0
+        self._read_at = self.opened_at
+        self._read_within_s = _READS_WITHIN_S
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
         self._closing = False
@@ -114,14 +121,16 @@ class Connection:
         peer = transport.get_extra_info("peername")
         self.peer = (peer[0], peer[1]) if peer else None
         self.address = f"{peer[0]}:{peer[1]}" if peer else ""
-        self._acked_at_start = self._tcp_acked()
+        if info := tcp_info(self._socket):
+            self._acked_at_start = info.acknowledged
+            self._learn_round_trip(info)
         self._hub.opened(self)
         if self.direct_tls:
             self._begin_tls(transport)
         else:
             self._layer = PlainLayer(transport, self)
             self._layer.on_flush = self.outlet.flushed
-        self._send_due()
+        self.send_due()
         self._arm()
 
     def _begin_tls(self, transport: Transport) -> None:
@@ -143,7 +152,7 @@ class Connection:
 
     def act(self, events: list[Event]) -> None:
         """Answer the peer first, then tell the hub (and only then read on)."""
-        self._send_due()
+        self.send_due()
         if self._phase is not self.core.phase:
             before, self._phase = self._phase, self.core.phase
             self._hub.moved(self, before)
@@ -157,10 +166,18 @@ class Connection:
                 self._hub.happened(self, event)
                 self._finish(event)
             else:
+                if isinstance(event, ManagementEvent):
+                    self._managed(event)
                 self._hub.happened(self, event)
         if self.core.phase is Phase.CLOSING:
             self._stop_sending()
         self._arm()
+
+    def _managed(self, event: ManagementEvent) -> None:
+        if self.management is None and isinstance(self.core, ServerStream):
+            self.management = Acknowledgement(self._loop, self.core, self)
+        if self.management is not None:
+            self.management.happened(event)
 
     def _stop_sending(self) -> None:
         if not self._said_closing:
@@ -174,6 +191,8 @@ class Connection:
         Until then it can still be told what arrived and what is in doubt.
         """
         self._closing = True
+        if event.is_complete:  # all that was sent has been read: RFC 6120 §4.4
+            self.outlet.unmanaged()
         if self._layer is None:
             return
         if event.abrupt:
@@ -214,16 +233,18 @@ class Connection:
         """Whether stanzas of the pair may leave here now."""
         return self.end is None and self.core.may_send(pair)
 
-    def send_run(self, pair: DomainPair, octets: bytes) -> None:
-        """Write stanzas of a pair that may leave here."""
-        self.core.send_run(pair, octets)
-        self._send_due()
+    def send_run(self, pair: DomainPair, octets: bytes, stanzas: int) -> None:
+        """Write so many stanzas of a pair that may leave here."""
+        self.core.send_run(pair, octets, stanzas)
+        if self.management is not None:
+            self.management.sent(stanzas, len(octets))
+        self.send_due()
 
     def close(self) -> None:
         """Begin an orderly close."""
         self.act(self.core.close(self._loop.time()))
 
-    def _send_due(self) -> None:
+    def send_due(self) -> None:
         octets = self.core.bytes_to_send()
         if octets and self._layer is not None:
             self._layer.write(octets)
@@ -232,10 +253,28 @@ class Connection:
         """Octets that wait to be sent."""
         return self._layer.buffered() if self._layer is not None else 0
 
+    def begins_to_wait(self) -> None:
+        """From now on the peer is expected to acknowledge something."""
+        self._read_at = self._loop.time()
+
     def poll_acknowledged(self) -> None:
         """Ask the kernel how much of what was sent the peer's kernel has."""
-        if self.outlet.is_unacknowledged():
-            self.outlet.acknowledged(self._tcp_acked() - self._acked_at_start)
+        if self.outlet.is_unacknowledged() and (info := tcp_info(self._socket)):
+            acked = info.acknowledged - self._acked_at_start
+            if acked > self._acked:
+                self._acked = acked
+                self._read_at = self._loop.time()
+                self._learn_round_trip(info)
+            self.outlet.acknowledged(acked)
+
+    def _learn_round_trip(self, info: TcpInfo) -> None:
+        self._read_within_s = max(_READS_WITHIN_S, 2 * info.round_trip_s)
+
+    def is_read(self) -> bool:
+        """Whether the peer's kernel takes what is sent: nothing waits, or some was taken lately."""
+        if not self.outlet.is_unacknowledged():
+            return True
+        return self._loop.time() - self._read_at <= self._read_within_s
 
     def output(self) -> tuple[int, int]:
         """Octets written so far, and how many of them the peer's kernel has."""
@@ -244,25 +283,17 @@ class Connection:
 
     def silent_s(self) -> float:
         """Seconds since the peer's kernel last acknowledged anything, windows of 0 included."""
-        info = self._tcp_info()
-        return struct.unpack_from("I", info, _LAST_ACK)[0] / 1000 if info else 0.0
+        info = tcp_info(self._socket)
+        return info.silent_s if info else 0.0
 
     def send_space(self) -> None:
         """White space between stanzas: asks nothing of the peer but its kernel's answer."""
         self.core.write(b" ")
-        self._send_due()
+        self.send_due()
 
     def _tcp_acked(self) -> int:
-        info = self._tcp_info()
-        return struct.unpack_from("Q", info, _BYTES_ACKED)[0] if info else 0
-
-    def _tcp_info(self) -> bytes:
-        if self._socket is None:
-            return b""
-        try:
-            return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
-        except OSError:
-            return b""
+        info = tcp_info(self._socket)
+        return info.acknowledged if info else 0
 
     # --- reading ---
 
@@ -328,6 +359,9 @@ class Connection:
         for timer in (self._patience, self._slow_until):
             if timer is not None:
                 timer.cancel()  # or the loop keeps all that belongs to this until it is due
+        if self.management is not None:
+            self.management.close()
+            self.management = None
         self.poll_acknowledged()  # the last chance: the socket closes when this returns
         self._arm()
         if self.end is None:
@@ -335,10 +369,11 @@ class Connection:
         self._hub.lost(self)
 
     def pause_writing(self) -> None:
-        """The peer reads slowly; the lane windows bound what can pile up here."""
+        """The peer reads slowly; `egress` bounds what piles up here."""
 
     def resume_writing(self) -> None:
         """The peer reads again."""
+        self._hub.drained(self)
 
     # --- time ---
 

@@ -1,6 +1,7 @@
 """Closing an acceptor for good, phase by phase, so that nothing accepted is lost on the way.
 
-1: streams that peers opened; components stay, what they send leaves on our own streams.
+1: streams on which peers may send, by bidi our own among them (XEP-0288); components stay: what
+comes still reaches them, what they send leaves on streams of ours that carry nothing back.
 2: components. 3: what is kept here is handed over, maybe on another acceptor's streams.
 4: our own streams. Called by the process, phase by phase in step with the other acceptors.
 """
@@ -30,7 +31,10 @@ class Drainer:
         """Return when the phase is complete. Streams bound their own closing (RFC 6120 §4.4)."""
         if number == 1:
             self._listener.close()
-            await self._close_all(lambda c: c.direction == "in" and c.leg == "s2s")
+            self._acceptor.dial_one_way()
+            await self._close_all(
+                lambda c: c.leg == "s2s" and (c.direction == "in" or c.core.is_bidi)
+            )
         elif number == 2:
             await self._close_all(lambda c: c.leg == "component")
         elif number == 3:

@@ -1,15 +1,17 @@
 """From streams to shards: every run is kept, sent on, and counted once its outcome is known.
 
 Owns the acceptor's half of responsibility: retention (`router.wire.owner`), bounces, what the
-router answers for itself, conservation counts, and pausing of streams whose stanzas pile up. Called
-by the acceptor.
+router answers for itself, and conservation counts. Which streams wait when stanzas pile up is
+`window`'s to say. Called by the acceptor.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Final
 
 from router.acceptor.connection import Connection
+from router.acceptor.window import Window
 from router.metrics import Counters
-from router.wire.frames import Data, Ended, Frame, Progress, Reject, Returned
+from router.wire.frames import Again, Data, Ended, Frame, Hold, Progress, Reject, Returned
 from router.wire.owner import Answer, Lane, Owner, Resolved
 from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
@@ -17,30 +19,38 @@ from router.xmpp.pair import DomainPair
 from router.xmpp.service import answer_to
 from router.xmpp.stanza import Counts, bounce, cut, may_bounce
 
+_TRIAL_S: Final = 0.1
+_STUCK: Final = StanzaError.of("resource-constraint", "the other side does not read")
+
 
 class Ingress:
-    """All lanes that begin at this acceptor; `window_bytes` bounds what a stream may have open.
+    """All lanes that begin at this acceptor.
 
-    Stanzas for the domain `service` are answered here, those for others are routed.
+    Stanzas for the domain `service` are answered here, those for others are routed. Whether a
+    domain gets one more error is `may_bounce_to`'s to say.
     """
 
     def __init__(
         self,
         owner: Owner,
         counters: Counters,
-        window_bytes: int,
+        window: Window,
         *,
         to_shard: Callable[[int, Frame], None],
         to_acceptor: Callable[[str, Frame], None],
+        call_later: Callable[[float, Callable[[], None]], object],
         service: str = "",
+        may_bounce_to: Callable[[str], bool] = lambda domain: True,
     ) -> None:
         self._owner = owner
         self._counters = counters
-        self._window_bytes = window_bytes
+        self._window = window
         self._to_shard = to_shard
         self._to_acceptor = to_acceptor
+        self._call_later = call_later
         self._streams: dict[int, Connection] = {}
         self._service = service
+        self._may_bounce_to = may_bounce_to
         self._lanes: dict[int, dict[DomainPair, Lane]] = {}  # by stream
         self._own_lanes: dict[tuple[int | None, DomainPair], Lane] = {}
         self._askers: dict[int, int] = {}  # lane of our answers → stream that pays for its room
@@ -53,8 +63,15 @@ class Ingress:
         """Stanzas of an authorised pair arrived: take responsibility, then route them."""
         if pair.target == self._service:
             self._answer(connection, pair, octets)
+            _settled(connection, counts.total)
+        elif self._window.has_room(connection, lane := self._lane(connection, pair)):
+            self._keep(connection, lane, counts, octets)
+            if connection.management is not None:
+                ticket = connection.management.arrived(counts.total, lane, lane.next - 1)
+                lane.kept[-1].ticket = ticket
         else:
-            self._keep(connection, self._lane(connection, pair), counts, octets)
+            self._bounce(pair, octets, _STUCK, is_ours=False)
+            _settled(connection, counts.total)
         # Counted when it is on its way: the stanza waits for the sum, not the sum for the stanza.
         self._count("in", connection.leg, counts, len(octets))
         connection.stanzas_in += counts.total
@@ -62,10 +79,9 @@ class Ingress:
     def _keep(self, connection: Connection, lane: Lane, counts: Counts, octets: bytes) -> None:
         """Send on what is kept at this stream's expense."""
         frame = self._owner.append(lane, counts, octets)
-        connection.kept_bytes += len(octets)
-        if connection.kept_bytes > self._window_bytes:
-            connection.pause_reading()
-        self._to_shard(lane.shard, frame)
+        self._window.kept(connection, len(octets))
+        if frame is not None:
+            self._to_shard(lane.shard, frame)
 
     def stanza_refused(
         self, connection: Connection, pair: DomainPair, octets: bytes, error: StanzaError
@@ -75,6 +91,7 @@ class Ingress:
         self._count("in", connection.leg, Counts.one(stanza.kind), len(octets))
         connection.stanzas_in += 1
         self._bounce(pair, octets, error, is_ours=False)
+        _settled(connection, 1)
 
     def _lane(self, connection: Connection, pair: DomainPair) -> Lane:
         lanes = self._lanes.get(connection.number)
@@ -89,6 +106,7 @@ class Ingress:
     def stream_gone(self, connection: Connection) -> None:
         """No more will come on this stream; its lanes end when all they hold is resolved."""
         self._streams.pop(connection.number, None)
+        self._window.gone(connection)
         for lane in self._lanes.pop(connection.number, {}).values():
             self._end_if_over(lane)
 
@@ -102,27 +120,61 @@ class Ingress:
         """An egress acceptor reports."""
         self._settle(self._owner.progress(source, frame))
 
-    def rejected(self, frame: Reject) -> None:
-        """A worker found no way."""
-        self._settle(self._owner.rejected(frame))
+    def rejected(self, source: str, frame: Reject) -> None:
+        """A worker found no way, or an egress stream does not take it."""
+        self._settle(self._owner.rejected(source, frame))
 
-    def returned(self, frame: Returned) -> None:
-        """An egress stream ended."""
-        self._settle(self._owner.returned(frame))
+    def returned(self, source: str, frame: Returned) -> None:
+        """An egress stream ended, or the acceptor that had it."""
+        self._pace(frame.lane, lambda: self._settle(self._owner.returned(source, frame)))
 
-    def acceptor_gone(self, acceptor: str, shards: Collection[int]) -> None:
-        """An acceptor of this node died, and the workers of these shards know it."""
-        for answer in self._owner.acceptor_gone(acceptor, shards):
+    def lost(self, acceptor: str, shards: Collection[int], is_told: bool) -> None:
+        """An acceptor of this node died; see `Owner.lost`."""
+        for answer in self._owner.lost(acceptor, shards, is_told=is_told):
             self._settle(answer)
+
+    def hold(self, frame: Hold) -> None:
+        """An egress stream takes no more of a lane for now."""
+        self._pace(frame.lane, lambda: self._owner.hold(frame))
+
+    def again(self, frame: Again) -> None:
+        """An egress stream takes more of a lane."""
+        self._pace(frame.lane, lambda: self._settle(self._owner.again(frame)))
+
+    def _pace(self, number: int, change: Callable[[], object]) -> None:
+        """Do what may change a lane's pace: who sends to it waits for it, or waits no more."""
+        lane = self._owner.find(number)
+        before = lane.pace if lane is not None else None
+        change()
+        if lane is not None and lane.pace is not before and (payer := self._payer(lane)):
+            self._window.pace_changed(payer, lane)
 
     def replay(self, shards: Iterable[int]) -> None:
         """Shards have a new owner, which must see what nobody has taken yet."""
         self._send(self._owner.replay(shards))
+        self._settle(Answer())
+
+    def crashed(self, shards: Collection[int]) -> None:
+        """The workers of these shards crashed, perhaps on something that came from here."""
+        self._settle(self._owner.crashed(shards))
 
     def _settle(self, answer: Answer) -> None:
         for resolved in answer.resolved:
             self._resolved(resolved)
         self._send(answer.again)
+        if self._owner.is_trial_due():
+            self._try_next()
+
+    def _try_next(self) -> None:
+        """One stanza at a time, of those on which a worker may have crashed."""
+        self._send(self._owner.next_trial())
+        if (trial := self._owner.trial) is not None:
+            self._call_later(_TRIAL_S, lambda: self._survived(trial))
+
+    def _survived(self, trial: tuple[Lane, int]) -> None:
+        """The worker lives, so it was not this one, whatever it waits for."""
+        if self._owner.trial == trial:
+            self._try_next()
 
     def _send(self, frames: Iterable[Data]) -> None:
         for frame in list(frames):
@@ -131,25 +183,28 @@ class Ingress:
     def _resolved(self, resolved: Resolved) -> None:
         lane = resolved.lane
         is_ours = lane.stream is None
-        payer = self._askers.get(lane.number, lane.stream)
+        payer = self._payer(lane)
         for run in resolved.runs:
-            self._release(payer, len(run.octets))
+            if payer is not None:
+                self._window.released(payer, len(run.octets))
             if resolved.error is not None:
                 self._bounce(lane.pair, run.octets, resolved.error, is_ours=is_ours)
             elif not is_ours:
                 self._counters.add("causeway_stanza_outcomes_total", "handed", by=run.counts.total)
+            if run.ticket is not None:
+                run.ticket.resolved(run.counts.total)
+        if payer is not None and payer.management is not None:
+            payer.management.tell()
         if is_ours and not lane.kept:
             self._own_lanes.pop((self._askers.pop(lane.number, None), lane.pair), None)
             self._end_if_over(lane)
         elif not (lane.ingress_open or lane.kept) and lane.egress is not None:
             self._to_acceptor(lane.egress.acceptor, Ended(lane.number))
 
-    def _release(self, stream: int | None, amount: int) -> None:
-        connection = self._streams.get(stream) if stream is not None else None
-        if connection is not None:
-            connection.kept_bytes -= amount
-            if connection.kept_bytes <= self._window_bytes // 2:
-                connection.resume_reading()
+    def _payer(self, lane: Lane) -> Connection | None:
+        """The stream at whose expense the lane is kept, while there is one."""
+        number = self._askers.get(lane.number, lane.stream)
+        return None if number is None else self._streams.get(number)
 
     def _bounce(self, pair: DomainPair, octets: bytes, error: StanzaError, is_ours: bool) -> None:
         """Answer each stanza with an error on the way back, where one may be answered.
@@ -161,7 +216,7 @@ class Ingress:
         counts, answers = Counts(0, 0, 0), []
         unbounceable = 0
         for stanza in cut(octets):
-            if may_bounce(stanza):
+            if may_bounce(stanza) and self._may_bounce_to(pair.sender):
                 answers.append(bounce(stanza, error))
                 counts += Counts.one(stanza.kind)
             else:
@@ -171,7 +226,8 @@ class Ingress:
             return
         self._counters.add("causeway_stanza_outcomes_total", "bounced", by=counts.total)
         lane = self._own_lane(None, pair.inverse())
-        self._to_shard(lane.shard, self._owner.append(lane, counts, b"".join(answers)))
+        if (frame := self._owner.append(lane, counts, b"".join(answers))) is not None:
+            self._to_shard(lane.shard, frame)
 
     def _answer(self, connection: Connection, pair: DomainPair, octets: bytes) -> None:
         """Answer stanzas for the router itself; who does not read the answers is not read either.
@@ -227,4 +283,12 @@ class Ingress:
     def gauges(self) -> None:
         """Bring the gauges up to date."""
         self._counters.set("causeway_stanzas_in_flight", value=self._owner.in_flight())
-        self._counters.set("causeway_queue_bytes", value=self._owner.kept_bytes())
+        self._counters.set("causeway_queue_bytes", value=self._owner.kept_bytes)
+
+
+def _settled(connection: Connection, stanzas: int) -> None:
+    """So many stanzas of a stream had their outcome as they came."""
+    if connection.management is not None:
+        if (ticket := connection.management.arrived(stanzas)) is not None:
+            ticket.resolved(stanzas)
+        connection.management.tell()

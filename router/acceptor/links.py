@@ -1,7 +1,8 @@
 """The acceptor's place on the bus: which worker owns a shard right now, and the way to it.
 
 Owns the ROUTER socket that workers and other acceptors connect to, a DEALER to every other
-acceptor, and the rule that a shard's new owner hears our announcements before any stanza.
+acceptor, and the rule for a shard's new owner: it hears our announcements before any stanza, and
+gets stanzas once every acceptor has said what it took from the owner before (`syncs`).
 """
 
 import asyncio
@@ -10,10 +11,12 @@ from collections.abc import Callable, Iterable
 import structlog
 import zmq
 
+from router.acceptor.syncs import Syncs
 from router.wire.bus import DealerSocket, RouterSocket
 from router.wire.codec import BadFrame, decode, encode
 from router.wire.control import Membership
-from router.wire.frames import Announced, Frame, Joined
+from router.wire.frames import Announced, Frame, Joined, Sync, Synced
+from router.wire.leases import Leases
 from router.wire.shard import SHARDS
 
 log = structlog.get_logger()
@@ -22,10 +25,11 @@ log = structlog.get_logger()
 class Links:
     """Frames to and from workers and acceptors.
 
-    `on_frame(source, frame)` gets every frame but Joined. `announce(worker, shards)` must send what
-    a new owner has to know, `replay(shards)` the runs it has to route. `gone(acceptor, shards)`
-    reports an acceptor that is no more, once the workers of these shards know it. `generations` is
-    kept current, by shard.
+    `on_frame(source, frame)` gets every frame but Joined and Synced. `announce(worker, shards)`
+    must send what a new owner has to know, `replay(shards)` the runs it has to route.
+    `gone(acceptor)` reports an acceptor that is no more; `lost(acceptor, shards, is_told)` that the
+    workers of these shards have told what they had forwarded to it, or that nobody can tell any
+    more; `crashed(shards)` that their worker ended by itself. `leases` is kept current.
     """
 
     def __init__(
@@ -38,7 +42,9 @@ class Links:
         on_frame: Callable[[str, Frame], None],
         announce: Callable[[str, frozenset[int]], None],
         replay: Callable[[frozenset[int]], None],
-        gone: Callable[[str, frozenset[int]], None],
+        gone: Callable[[str], None],
+        lost: Callable[[str, frozenset[int], bool], None],
+        crashed: Callable[[frozenset[int]], None],
     ) -> None:
         self._loop = loop
         self._context = context
@@ -47,21 +53,23 @@ class Links:
         self._announce = announce
         self._replay = replay
         self._gone = gone
-        self.generations = [0] * SHARDS
+        self._lost = lost
+        self._crashed = crashed
+        self.leases = Leases()
         self.bad_frames = 0
         self._version = 0
-        self._owners = [""] * SHARDS
-        self._owned_since = [0] * SHARDS
-        self._live = [False] * SHARDS
+        self._leased_since = [0] * SHARDS
+        self._announced = [False] * SHARDS
+        self._syncs = Syncs()
         self._joined: dict[str, int] = {}
         self._dealers: dict[str, DealerSocket] = {}
-        self._unsettled: dict[str, set[int]] = {}  # acceptors gone → shards not told yet
+        self._untold: dict[str, set[int]] = {}  # acceptors gone → shards whose worker knows it not
         self._router = RouterSocket(loop, context, endpoint, self._received)
 
     def to_shard(self, shard: int, frame: Frame) -> None:
         """To the shard's owner. Without one it is dropped: the next owner is told all again."""
-        if self._live[shard]:
-            self._router.send(self._owners[shard], encode(frame))
+        if self._announced[shard]:
+            self._router.send(self.leases.owners[shard], encode(frame))
 
     def to_worker(self, worker: str, frame: Frame) -> None:
         """To this worker; dropped when it is gone."""
@@ -75,32 +83,65 @@ class Links:
     def to_acceptor(self, acceptor: str, frame: Frame) -> None:
         """To an acceptor, ourselves included; dropped when it is gone."""
         if acceptor == self._own_id:
-            self._loop.call_soon(self._on_frame, acceptor, frame)
+            self._loop.call_soon(self.happened, acceptor, frame)
         elif (dealer := self._dealers.get(acceptor)) is not None:
             dealer.send(encode(frame))
 
     def membership(self, message: Membership) -> None:
         """Take the supervisor's word on who is here and who owns what."""
         self._version = message.version
-        self._connect(dict(message.acceptors))
-        for shard, owner in enumerate(message.owners):
-            self.generations[shard] = message.generations[shard]
-            if owner != self._owners[shard]:
-                self._owners[shard] = owner
-                self._owned_since[shard] = message.version
-                self._live[shard] = False
+        leases, anew, crashed = self.leases, [], set()
+        for shard, lease in enumerate(zip(message.owners, message.generations, strict=True)):
+            if lease != (leases.owners[shard], leases.generations[shard]):
+                if leases.owners[shard] in message.crashed:
+                    crashed.add(shard)
+                leases.lease(shard, *lease)
+                self._leased_since[shard] = message.version
+                self._announced[shard] = False
+                anew.append((shard, lease[1]))
+        gone = self._connect(dict(message.acceptors))
+        leases.fence(anew)
+        if crashed:
+            self._crashed(frozenset(crashed))
+        for acceptor in gone:
+            self._gone(acceptor)
+        self._sync(anew, [acceptor for acceptor, _ in message.acceptors])
         for worker in list(self._joined):
             self._introduce(worker)
 
-    def _connect(self, acceptors: dict[str, str]) -> None:
-        for gone in [known for known in self._dealers if known not in acceptors]:
-            self._dealers.pop(gone).close()
-            self._unsettled[gone] = set(range(SHARDS))
+    def _sync(self, anew: list[tuple[int, int]], acceptors: list[str]) -> None:
+        """Have every acceptor say what it took of the shards that are leased anew."""
+        self._syncs.only(acceptors)
+        if anew and acceptors:
+            number = self._syncs.begin([shard for shard, _ in anew], acceptors)
+            for acceptor in acceptors:
+                self.to_acceptor(acceptor, Sync(number, tuple(anew)))
+
+    def _know(self, shards: Iterable[int], *, is_told: bool) -> None:
+        """What went to acceptors that died is known of these shards, or never will be.
+
+        Not known where the worker was replaced before it could tell. The next one forwarded nothing
+        yet, so its word counts for nothing; what the living have taken must be known first.
+        """
+        for acceptor, untold in list(self._untold.items()):
+            if settled := untold.intersection(shards):
+                untold -= settled
+                if not untold:
+                    del self._untold[acceptor]
+                self._lost(acceptor, frozenset(settled), is_told)
+
+    def _connect(self, acceptors: dict[str, str]) -> list[str]:
+        """Open a way to those that are new; those that are gone."""
+        gone = [known for known in self._dealers if known not in acceptors]
+        for acceptor in gone:
+            self._dealers.pop(acceptor).close()
+            self._untold[acceptor] = set(range(SHARDS))
         for acceptor, endpoint in acceptors.items():
             if acceptor != self._own_id and acceptor not in self._dealers:
                 self._dealers[acceptor] = DealerSocket(
                     self._loop, self._context, endpoint, self._own_id, self._unexpected
                 )
+        return gone
 
     def _received(self, source: str, parts: list[bytes]) -> None:
         try:
@@ -113,6 +154,15 @@ class Links:
             self._joined[source] = frame.version
             self._introduce(source)
         else:
+            self.happened(source, frame)
+
+    def happened(self, source: str, frame: Frame) -> None:
+        """A frame has come, over the bus or from ourselves."""
+        if isinstance(frame, Synced):
+            if self._syncs.answered(source, frame.number):
+                for worker in list(self._joined):
+                    self._go_live(worker)
+        else:
             self._on_frame(source, frame)
 
     def _unexpected(self, parts: list[bytes]) -> None:
@@ -120,42 +170,44 @@ class Links:
         self.bad_frames += 1
 
     def _introduce(self, worker: str) -> None:
-        """Tell a worker what it must know for shards it has won, then send it their runs."""
+        """Tell a worker what it must know of shards it has won; then it may get their runs.
+
+        Before it joined a membership, it has said all it had to say of those before: also what had
+        gone to an acceptor that died.
+        """
         version = self._joined[worker]
         if version > self._version:
             return  # our own membership is late; it will bring us back here
-        won = self._won(worker, version)
+        owned = {shard for shard in range(SHARDS) if self.leases.owners[shard] == worker}
+        if version == self._version:
+            self._know([shard for shard in owned if self.leases.live[shard]], is_told=True)
+        won = frozenset(
+            shard
+            for shard in owned
+            if not self._announced[shard] and self._leased_since[shard] <= version
+        )
         self._announce(worker, won)
         self._router.send(worker, encode(Announced(version)))
         for shard in won:
-            self._live[shard] = True
-        self._settle_gone(worker)
-        if won:
-            self._replay(won)
+            self._announced[shard] = True
+        self._go_live(worker)
 
-    def _settle_gone(self, worker: str) -> None:
-        """Report acceptors that are gone, for the shards of a worker that knows it, too.
-
-        Were it told before, it could route what is sent again to the dead acceptor's streams.
-        """
-        if self._joined[worker] < self._version:
-            return
-        owned = {shard for shard in range(SHARDS) if self._owners[shard] == worker}
-        for acceptor, shards in list(self._unsettled.items()):
-            if settled := frozenset(shards & owned):
-                self._gone(acceptor, settled)
-                shards -= settled
-            if not shards:
-                del self._unsettled[acceptor]
-
-    def _won(self, worker: str, version: int) -> frozenset[int]:
-        return frozenset(
+    def _go_live(self, worker: str) -> None:
+        """Begin to send the runs of its shards, where that may begin."""
+        live = self.leases.live
+        begin = frozenset(
             shard
-            for shard in range(SHARDS)
-            if self._owners[shard] == worker
-            and not self._live[shard]
-            and self._owned_since[shard] <= version
+            for shard, owner in enumerate(self.leases.owners)
+            if owner == worker
+            and self._announced[shard]
+            and not live[shard]
+            and self._syncs.is_complete(shard)
         )
+        self._know(begin, is_told=False)
+        for shard in begin:
+            live[shard] = True
+        if begin:
+            self._replay(begin)
 
     def close(self, frames: Iterable[tuple[str, Frame]] = ()) -> None:
         """Send the last frames, then leave the bus."""

@@ -39,12 +39,16 @@ class Liveness:
         connections: Callable[[], Iterable[Connection]],
     ) -> None:
         self._loop = loop
-        self._limits = limits
         self._connections = connections
         self._waiting: dict[Connection, _Waiting] = {}
+        self.reload(limits)
+        self._timer = loop.call_later(self._interval_s, self._look)
+
+    def reload(self, limits: Limits) -> None:
+        """Other limits hold, from the next look on."""
+        self._limits = limits
         shortest_s = min(limits.idle_check_s, limits.unanswered_check_s, limits.unread_output_s)
         self._interval_s = max(_SHORTEST_S, shortest_s / _PER_LIMIT)
-        self._timer = loop.call_later(self._interval_s, self._look)
 
     def close(self) -> None:
         """Look no more."""

@@ -6,7 +6,8 @@ of them is the acceptor's. Called by the listener and by the dialer.
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from OpenSSL import SSL
 
@@ -23,12 +24,31 @@ from router.xmpp.pair import DomainPair
 from router.xmpp.receiving import ReceivingStream
 from router.xmpp.s2s import ServerStream
 
-_STREAM_ID_BYTES = 16
+_STREAM_ID_CHARS: Final = 32
+_IDS_DRAWN_AT_ONCE: Final = 64
+
+
+def _stream_ids() -> Iterator[str]:
+    while True:
+        drawn = secrets.token_hex(_STREAM_ID_CHARS // 2 * _IDS_DRAWN_AT_ONCE)
+        for at in range(0, len(drawn), _STREAM_ID_CHARS):
+            yield drawn[at : at + _STREAM_ID_CHARS]
+
+
+_ids: Final = _stream_ids()
 
 
 def new_stream_id() -> str:
-    """A stream id no stranger can guess (RFC 6120 §4.7.3)."""
-    return secrets.token_hex(_STREAM_ID_BYTES)
+    """A stream id no stranger can guess: 128 random bits, each used once (RFC 6120 §4.7.3)."""
+    return next(_ids)
+
+
+def _component_secrets(config: Config) -> dict[str, str]:
+    return {
+        name: domain.secret
+        for name, domain in config.domains.items()
+        if domain.attach == "component"
+    }
 
 
 class Openings:
@@ -37,22 +57,26 @@ class Openings:
     def __init__(self, hub: Hub, loop: asyncio.AbstractEventLoop, config: Config) -> None:
         self._hub = hub
         self._loop = loop
-        self._policy = stream_policy(config)
+        self.policy = stream_policy(config)
+        self._level = config.delivery.level
+        self.lost: Callable[[DomainPair], tuple[str, int]] = lambda pair: ("", 0)
+        """The lost stream that a new one for the pair is to go on with."""
         self.certificates = CertificateStore(config.tls.certificates, config.hosted)
-        self._component_secrets = {
-            name: domain.secret
-            for name, domain in config.domains.items()
-            if domain.attach == "component"
-        }
+        self._component_secrets = _component_secrets(config)
         self._next_number = 1
         self.open: dict[int, Connection] = {}
         self.listening = Listening()
 
+    def reload(self, config: Config) -> list[str]:
+        """Connections from now on go by another configuration; what is wrong with certificates."""
+        self.policy = stream_policy(config)
+        self._level = config.delivery.level
+        self._component_secrets = _component_secrets(config)
+        return self.certificates.reload(config.tls.certificates, config.hosted)
+
     def inbound(self, *, direct_tls: bool) -> Connection:
         """A connection a remote server opened."""
-        core = ReceivingStream(
-            self._policy, new_stream_id, self._loop.time(), direct_tls=direct_tls
-        )
+        core = ReceivingStream(self.policy, new_stream_id, self._loop.time(), direct_tls=direct_tls)
 
         def context() -> SSL.Context:
             if direct_tls:
@@ -64,7 +88,7 @@ class Openings:
     def component(self) -> Connection:
         """A connection a component opened."""
         core = ComponentStream(
-            self._policy, new_stream_id, self._component_secrets, self._loop.time()
+            self.policy, new_stream_id, self._component_secrets, self._loop.time()
         )
         return self._connection(core, "in", "component", None)
 
@@ -72,7 +96,7 @@ class Openings:
         """A connection we are about to open to `target`, for `pair`."""
         direct = target.tls == "direct"
         core = InitiatingStream(
-            self._policy,
+            self.policy,
             new_stream_id,
             pair,
             self._loop.time(),
@@ -80,6 +104,7 @@ class Openings:
             has_certificate=approach.external and self.certificates.has_certificate(pair.sender),
             wants_bidi=approach.bidi,
         )
+        core.lost = self.lost(pair)
         return self._connection(
             core,
             "out",
@@ -110,5 +135,6 @@ class Openings:
             tls_context=tls_context,
             server_name=server_name,
             direct_tls=direct_tls,
+            level=self._level,
         )
         return connection

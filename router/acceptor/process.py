@@ -24,20 +24,25 @@ from router.acceptor.questions import answer
 from router.config import Config, read_snapshot
 from router.peer_memory import Fact, Learned
 from router.wire.control import (
+    DRAIN_END,
+    LEAVE_LIMIT_S,
     ORPHAN_GRACE_S,
     Ask,
     Beat,
     Drain,
     Drained,
     Hello,
+    Leaving,
     Membership,
     Message,
     PeerFacts,
     Ready,
+    Reload,
+    Reloaded,
     answers,
     peer_facts,
 )
-from router.wire.control_link import ControlLink, beat, connect
+from router.wire.control_link import ControlLink, beat, connect, seek
 from router.wire.endpoints import bus_endpoint
 
 logger = structlog.get_logger()
@@ -48,16 +53,30 @@ _NEWS_S = 0.05
 # need no collector: they hold no cycles.
 _COLLECT_AFTER = (20_000, 10, 10)
 _PHASES = (1, 2, 3, 4)
-_END = 5
 
 
 class Process:
-    """The acceptor's life from its first message to the supervisor to its exit."""
+    """The acceptor's life from its first message to the supervisor to its exit.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, config: Config, own_id: str) -> None:
+    `snapshot` is where the supervisor keeps the configuration.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        config: Config,
+        own_id: str,
+        snapshot: Path = Path(),
+    ) -> None:
         self._loop = loop
         self._config = config
         self._id = own_id
+        self._snapshot = snapshot
+        self._control = ""
+        self._sockets: Mapping[Kind, list[socket.socket]] = {}
+        self._orphaned_at: float | None = None
+        self._is_leaving = False
+        self._is_draining = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._acceptor = Acceptor(
             loop,
@@ -80,21 +99,29 @@ class Process:
         """Serve until told to end."""
         self._loop.add_signal_handler(signal.SIGTERM, self._terminate)
         self._loop.add_signal_handler(signal.SIGINT, lambda: None)
-        link = self._link = await connect(control, self._received, self._orphaned)
-        link.send(Hello(self._id, os.getpid()))
+        self._control, self._sockets = control, sockets
+        link = await connect(control, self._received, self._orphaned)
+        link.send(Hello(self._id, os.getpid(), self._config.digest()))
         await self._listener.open(sockets)
-        link.send(Ready())
-        self._start(beat(link, self._acceptor.snapshot))
+        self._joined(link)
         await self._end.wait()
         self._listener.close()
         self._tell_news()
-        link.send(Beat(self._acceptor.snapshot()))
+        self._send(Beat(self._acceptor.snapshot()))
         self._acceptor.close()
-        link.close()
+        if self._link is not None:
+            self._link.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.sleep(0)
         self._context.destroy(linger=0)
+
+    def _joined(self, link: ControlLink) -> None:
+        self._link = link
+        link.send(Ready())
+        self._start(beat(link, self._acceptor.snapshot))
+        if self._is_leaving:
+            link.send(Leaving())
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work)
@@ -103,6 +130,7 @@ class Process:
 
     def _received(self, message: Message) -> None:
         if isinstance(message, Membership):
+            self._orphaned_at = None
             self._acceptor.membership(message)
         elif isinstance(message, Ask):
             found = answer(message, self._acceptor, self._id, self._loop.time())
@@ -111,8 +139,20 @@ class Process:
         elif isinstance(message, PeerFacts):
             for plain in message.facts:
                 self._acceptor.memory.take(Learned.from_plain(plain))
+        elif isinstance(message, Reload):
+            self._send(Reloaded(message.number, self._reload()))
         elif isinstance(message, Drain):
             self._start(self._drain((message.phase,)))
+
+    def _reload(self) -> tuple[str, ...]:
+        """Go by the supervisor's new snapshot; what cannot be done."""
+        try:
+            config = read_snapshot(self._snapshot)
+        except (OSError, ValueError) as error:
+            return (f"the snapshot cannot be read: {error}",)
+        log.configure(self._id, config.log.level, (*self._config.secrets(), *config.secrets()))
+        self._config = config
+        return self._acceptor.reload(config)
 
     def _learned(self, learned: Learned) -> None:
         """For the other processes: at once, or with all else that is learned shortly after that."""
@@ -133,20 +173,53 @@ class Process:
             self._link.send(message)
 
     async def _drain(self, phases: tuple[int, ...]) -> None:
+        self._is_draining = True
         for phase in phases:
             await self._drainer.phase(phase)
             self._send(Drained(phase))
-            if phase == _END:
+            if phase == DRAIN_END:
                 self._end.set()
 
     def _terminate(self) -> None:
-        """SIGTERM to this process alone: all phases, then the end."""
-        self._start(self._drain((*_PHASES, _END)))
+        """SIGTERM to this process alone: the supervisor replaces us; without one, or asked again,
+        all phases, then the end.
+        """
+        if self._link is None or self._is_leaving:
+            self._drain_alone()
+            return
+        self._is_leaving = True
+        self._send(Leaving())
+        self._loop.call_later(LEAVE_LIMIT_S, self._drain_alone)
+
+    def _drain_alone(self) -> None:
+        if not self._is_draining:
+            self._start(self._drain((*_PHASES, DRAIN_END)))
 
     def _orphaned(self) -> None:
-        """The supervisor is gone: serve on for a while, then close in order."""
-        logger.warning("supervisor.lost", serving_on_s=ORPHAN_GRACE_S)
-        self._loop.call_later(ORPHAN_GRACE_S, self._terminate)
+        """The supervisor is gone: serve on for a while, for another one; then close in order."""
+        self._link = None
+        if self._is_draining:
+            self._start(self._drain((*_PHASES, DRAIN_END)))  # nobody tells us the phases any more
+            return
+        if self._orphaned_at is None:
+            self._orphaned_at = self._loop.time()
+            logger.warning("supervisor.lost", serving_on_s=ORPHAN_GRACE_S)
+        self._start(self._seek(self._orphaned_at + ORPHAN_GRACE_S))
+
+    async def _seek(self, until_s: float) -> None:
+        """Look for a supervisor that takes us on; it gets our listening sockets back."""
+        inherited = [(kind, each) for kind, sockets in self._sockets.items() for each in sockets]
+        hello = Hello(
+            self._id, os.getpid(), self._config.digest(), tuple(kind for kind, _ in inherited)
+        )
+        sockets = [each for _, each in inherited]
+        link = await seek(self._control, hello, sockets, self._received, self._orphaned, until_s)
+        if link is None:
+            self._drain_alone()
+            return
+        self._joined(link)
+        for message in peer_facts([each.to_plain() for each in self._acceptor.memory.everything()]):
+            self._send(message)
 
 
 def _inherited(listen: list[str]) -> dict[Kind, list[socket.socket]]:
@@ -176,7 +249,7 @@ def main(run: Callable[..., None] = uvloop.run) -> None:
         affinity.pin(arguments.slot)
 
     async def serve() -> None:
-        process = Process(asyncio.get_running_loop(), config, own_id)
+        process = Process(asyncio.get_running_loop(), config, own_id, arguments.config)
         await process.run(arguments.control, _inherited(arguments.listen))
 
     gc.freeze()  # modules and configuration stay: no need to look at them again

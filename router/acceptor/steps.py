@@ -32,8 +32,12 @@ def log_opened(connection: Connection) -> None:
     log.debug("stream.opened", **names(connection), leg=connection.leg, address=connection.address)
 
 
-def log_tls(connection: Connection, session: TlsSession) -> None:
-    """A TLS handshake is complete."""
+def log_tls(connection: Connection, session: TlsSession | None, reason: str) -> None:
+    """A TLS handshake is complete, or has failed for this reason, which is told at any level."""
+    if session is None:
+        where = connection.address
+        log.warning("tls.failed", **names(connection), address=where, reason=reason)
+        return
     if not is_debug():
         return
     log.debug(
@@ -44,6 +48,17 @@ def log_tls(connection: Connection, session: TlsSession) -> None:
         alpn=session.alpn,
         server_name=session.server_name,
         certificates=len(session.chain),
+    )
+
+
+def log_closed(connection: Connection, event: events.StreamClosed) -> None:
+    """The stream is over, which is told at level info."""
+    log.info(
+        "stream.closed",
+        **names(connection),
+        condition=event.condition,
+        by_peer=event.by_peer,
+        text=event.text,
     )
 
 

@@ -26,6 +26,14 @@ class Bucket:
         self._tokens = min(self._burst, self._tokens + elapsed_s * self._rate) - amount
         return max(0.0, -self._tokens / self._rate)
 
+    def take_if_there(self, now: float) -> bool:
+        """Take one, or nothing where that would be a debt; whether it was there."""
+        self.take(0, now)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
 
 class Throttle:
     """One stream's rates, of octets and of stanzas a second; 0 is none."""

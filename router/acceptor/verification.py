@@ -73,6 +73,10 @@ class Verifications:
         self._domains: dict[Connection, _NewDomains] = {}
         self._next = 1
 
+    def reload(self, limits: Limits) -> None:
+        """Other limits hold for keys that come from now on."""
+        self._limits = limits
+
     def begin(self, connection: Connection, event: KeyReceived) -> None:
         """A key arrived: have it verified, soon where its stream brings many new domains.
 

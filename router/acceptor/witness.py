@@ -1,6 +1,6 @@
-"""What streams report, put into the history of their domain pairs, and the downgrade alarm.
+"""What streams report, put into the history of their domain pairs and counted; downgrade alarm.
 
-Notes alone: nothing is decided here. Called by the acceptor, which tells what happened; what comes
+Nothing is decided here. Called by the acceptor, which tells what happened; what comes
 before there is a stream (DNS, connecting, waiting) is the dialer's to note.
 """
 
@@ -30,7 +30,7 @@ _NOTED_DOMAINS: Final = 16
 
 
 class Witness:
-    """Of one acceptor. `peer_connected` is all it does beyond notes."""
+    """Of one acceptor. What it learns of how peers prove themselves is all it does beyond notes."""
 
     def __init__(self, history: History, memory: PeerMemory, counters: Counters) -> None:
         self._history = history
@@ -43,6 +43,9 @@ class Witness:
     ) -> None:
         """A handshake ended; with whom is known where we dial, and after a header in plain text."""
         core = connection.core
+        role = "client" if connection.direction == "out" else "server"
+        version, result = (session.version, "ok") if session is not None else ("none", "failed")
+        self._counters.add("causeway_tls_handshakes_total", role, version, result)
         if not isinstance(core, ServerStream):
             return
         pair = DomainPair(core.local, core.remote)
@@ -101,6 +104,8 @@ class Witness:
         core = connection.core
         if not isinstance(core, ServerStream):
             return
+        condition = event.condition or ("lost" if event.abrupt else "none")
+        self._counters.add("causeway_s2s_closed_total", connection.direction, condition)
         proved = core.grants.proved()
         for pair in islice(_pairs(core), _NOTED_PAIRS):
             if not proved and connection.session is not None:

@@ -13,6 +13,7 @@ from router.cli.explain import explain
 from router.cli.health import health
 from router.cli.init import init
 from router.cli.pairs import pairs
+from router.cli.restart import restart
 from router.cli.run import run
 from router.cli.streams import streams
 
@@ -30,6 +31,7 @@ app.command()(streams)
 app.command()(pairs)
 app.command()(explain)
 app.command()(close)
+app.command()(restart)
 app.command()(health)
 app.command()(demo)
 app.command(context_settings=bench.CONTEXT)(bench.bench)

@@ -71,6 +71,15 @@ SAMPLE: Final = """\
 #allow_private_addresses = false        # loopback, link-local, private ranges; static targets pass
 #backoff_max_s           = 60           # the longest a domain or address that fails is left alone
 
+[delivery]
+#level             = "tcp"              # handed over is what the other side's TCP has, or
+                                        # "write": what has left
+#stream_management = true               # and what the other side has said that it handled, where
+                                        # it speaks XEP-0198
+#in_doubt          = "bounce"           # a stream broke: what it may have delivered comes back, or
+                                        # "resend": goes out once more, and may arrive twice
+#resume_s          = 30                 # for so long a lost stream may be gone on with; 0: never
+
 [log]
 #level = "info"                         # debug, info, warning or error
 
@@ -91,7 +100,9 @@ SAMPLE: Final = """\
 #backlog_bytes               = 1048576  # per domain pair, while there is no stream for it
 #backlog_stanzas             = 1000
 #backlog_s                   = 30
-#lane_window_bytes           = 2097152  # under way from one stream to another
+#bounces_per_s               = 500      # errors to a remote domain, per acceptor; beyond: unanswered
+#lane_window_bytes           = 2097152  # under way from one stream to another, and from one stream
+#retention_bytes             = 67108864 # under way in one acceptor
 #output_buffer_bytes         = 16777216 # per stream, while its other end does not read
 #unread_output_s             = 120      # a stream whose other end reads nothing for so long ends
 #idle_check_s                = 300      # nothing came for so long: is the other end still there?

@@ -108,6 +108,9 @@ class _Hub:
     def closing(self, connection: Connection) -> None:
         pass
 
+    def drained(self, connection: Connection) -> None:
+        pass
+
     def lost(self, connection: Connection) -> None:
         self.gone.set()
 

@@ -23,6 +23,7 @@ _HEADERS: Final = {
     "Server": "causeway",
     "X-Content-Type-Options": "nosniff",
 }
+_NOT_NOW: Final = "not now: the router is restarting or ending, or its configuration is wrong\n"
 
 
 class Shown(Protocol):
@@ -60,6 +61,18 @@ class Node(Protocol):
 
     async def close(self, local: str, remote: str) -> Sequence[Mapping[str, object]]:
         """Close all streams that carry the pair in order; a row for each."""
+        ...
+
+    def restart(self) -> bool:
+        """Replace every process, one after another; False when that cannot be now."""
+        ...
+
+    def succeed(self) -> bool:
+        """Have the supervisor replaced; False when that cannot be now."""
+        ...
+
+    def restarting(self) -> Mapping[str, object]:
+        """How far the last restart is."""
         ...
 
     def totals(self) -> Mapping[str, Mapping[tuple[str, ...], float]]:
@@ -102,6 +115,16 @@ def application(node: Node, http_address: str, *, acts: bool = False) -> web.App
     async def close(request: web.Request) -> web.Response:
         return web.json_response(await node.close(*_domains(request)))
 
+    async def show_restart(_request: web.Request) -> web.Response:
+        return web.json_response(node.restarting())
+
+    async def restart(request: web.Request) -> web.Response:
+        before = node.restarting()
+        may = node.succeed() if request.query.get("what") == "supervisor" else node.restart()
+        if not may:
+            raise web.HTTPBadRequest(text=_NOT_NOW)
+        return web.json_response(before if request.query else node.restarting())
+
     async def show_listeners(_request: web.Request) -> web.Response:
         return web.json_response(listeners())
 
@@ -120,7 +143,9 @@ def application(node: Node, http_address: str, *, acts: bool = False) -> web.App
     app.router.add_get("/api/pairs", show_pairs)
     app.router.add_get("/api/explain", explain)
     app.router.add_get("/api/listeners", show_listeners)
+    app.router.add_get("/api/restart", show_restart)
     if acts:
+        app.router.add_post("/api/restart", restart)
         app.router.add_post("/api/close", close)
     return app
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from router.supervisor.processes import Processes, Role
-from router.wire.control import Drain
+from router.wire.control import DRAIN_BEGIN, DRAIN_END, Drain
 
 Wait = Callable[[Callable[[], bool], float], Awaitable[None]]
 """Wait until the condition holds, for at most so many seconds."""
@@ -17,8 +17,6 @@ Wait = Callable[[Callable[[], bool], float], Awaitable[None]]
 PHASE_LIMITS_S: Final = {1: 6.0, 2: 6.0, 3: 6.0, 4: 15.0}
 PHASES_LIMIT_S: Final = 15.0
 """What the early phases leave over is for the last."""
-BEGIN: Final = 1
-END: Final = 5
 END_LIMITS_S: Final[dict[Role, float]] = {"acceptor": 2.0, "worker": 1.0}
 KILL_LIMIT_S: Final = 0.5
 
@@ -33,7 +31,7 @@ async def drain(processes: Processes, wait: Wait, clock: Callable[[], float]) ->
         if not acceptor.is_ready:
             acceptor.kill()  # it serves nobody yet
     for worker in processes.of("worker"):
-        worker.send(Drain(BEGIN))  # nobody attaches any more: what waits for that need not
+        worker.send(Drain(DRAIN_BEGIN))  # nobody attaches any more: what waits for that need not
     for phase, limit_s in PHASE_LIMITS_S.items():
         for acceptor in processes.of("acceptor"):
             acceptor.send(Drain(phase))
@@ -41,7 +39,7 @@ async def drain(processes: Processes, wait: Wait, clock: Callable[[], float]) ->
     for role, limit_s in END_LIMITS_S.items():
         for child in processes.of(role):
             child.dismissed = True
-            child.send(Drain(END))
+            child.send(Drain(DRAIN_END))
             if child.link is None:
                 child.kill()
         await wait(partial(_ended, processes, role), limit_s)

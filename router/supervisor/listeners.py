@@ -1,18 +1,21 @@
 """The listening sockets: opened once by the supervisor, kept for life, inherited by acceptors.
 
 One SO_REUSEPORT socket per acceptor slot and listen address: the kernel spreads connections over
-the slots, and what waits in a slot's queue survives the restart of its acceptor.
+the slots, and what waits in a slot's queue survives the restart of its acceptor. Sockets that a
+service manager opened are shared by the slots; those of processes that outlived their supervisor
+are taken back from them.
 """
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from router.config import Address, Config
 
 BACKLOG: Final = 4096
+KINDS: Final = ("s2s", "s2s_direct_tls", "components")
 _ANY_IPV6: Final = "::"
 _ANY_IPV4: Final = "0.0.0.0"
 
@@ -34,18 +37,27 @@ class Listener:
         return bound_address(self.sockets[0])
 
 
-def open_listeners(config: Config) -> tuple[Listener, ...]:
-    """All listeners of the acceptors, listening. Raises ListenError, with nothing left open."""
-    listen = config.listen
-    kinds = {
-        "s2s": listen.s2s,
-        "s2s_direct_tls": listen.s2s_direct_tls,
-        "components": listen.components,
-    }
+Slotted = Mapping[int, Sequence[tuple[str, socket.socket]]]
+"""By acceptor slot: the kinds and the sockets of one acceptor, in the order it got them."""
+
+
+def open_listeners(
+    config: Config, activated: Mapping[str, Sequence[socket.socket]] | None = None
+) -> tuple[Listener, ...]:
+    """All listeners of the acceptors, listening. Raises ListenError, with nothing left open.
+
+    Kinds in `activated` have these sockets, whatever the configuration says.
+    """
+    activated = activated or {}
+    kinds = {kind: getattr(config.listen, kind) for kind in KINDS if kind not in activated}
     everywhere = [address for addresses in kinds.values() for address in addresses]
     ipv4_ports = {address.port for address in everywhere if ":" not in address.host} - {0}
     slots = config.processes.acceptors
-    opened: list[Listener] = []
+    opened = [
+        Listener(kind, (sock, *(sock.dup() for _ in range(slots - 1))))
+        for kind, sockets in activated.items()
+        for sock in sockets
+    ]
     try:
         for kind, addresses in kinds.items():
             for address in addresses:
@@ -56,6 +68,35 @@ def open_listeners(config: Config) -> tuple[Listener, ...]:
         close_listeners(opened)
         raise
     return tuple(opened)
+
+
+def resume_listeners(slotted: Slotted, slots: int) -> tuple[Listener, ...]:
+    """The listeners of a router whose acceptors of these slots have them still.
+
+    A slot whose acceptor is gone gets new sockets beside those of the others. Raises ListenError.
+    """
+    if not slotted:
+        raise ListenError("no acceptor of the earlier router has its listening sockets still")
+    whole = next(iter(slotted.values()))
+    listeners = []
+    for place, (kind, sample) in enumerate(whole):
+        sockets = tuple(_resumed(slotted, slot, place, sample) for slot in range(slots))
+        listeners.append(Listener(kind, sockets))
+    return tuple(listeners)
+
+
+def _resumed(slotted: Slotted, slot: int, place: int, sample: socket.socket) -> socket.socket:
+    if slot in slotted:
+        return slotted[slot][place][1]
+    if not sample.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
+        return sample.dup()  # the service manager's, which all share
+    address = bound_address(sample)
+    is_ipv6 = sample.family == socket.AF_INET6
+    both = is_ipv6 and not sample.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    try:
+        return _bind(address, shared=True, both_families=both)
+    except OSError as error:
+        raise _refusal("again", address, error) from None
 
 
 def close_listeners(listeners: Sequence[Listener]) -> None:

@@ -34,6 +34,24 @@ class Seating:
         """So many seats, nobody on them."""
         return cls((NOBODY,) * seats, (), (0,) * SHARDS, (NOBODY,) * SHARDS, 0)
 
+    @classmethod
+    def resumed(
+        cls,
+        seats: int,
+        seated: tuple[str, ...],
+        spares: tuple[str, ...],
+        generations: tuple[int, ...],
+        last_owners: tuple[str, ...],
+    ) -> Self:
+        """As an earlier supervisor left it; with another number of seats all are vacant again.
+
+        The generations go on either way.
+        """
+        if len(seated) == seats:
+            return cls(seated, spares, generations, last_owners, 0)
+        risen = tuple(generation + 1 for generation in generations)
+        return cls((NOBODY,) * seats, (), risen, last_owners, 0)
+
     @property
     def owners(self) -> tuple[str, ...]:
         """For each shard, the id of the worker that owns it, or NOBODY."""

@@ -26,21 +26,29 @@ HEALTHY_AFTER_S: Final = 1.0
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """One started process, until its death has been seen. Times are those of the event loop.
+    """One process, until its death has been seen. Times are those of the event loop.
 
-    `drained` is the last drain phase it completed; once `dismissed` its end is expected.
+    `drained` is the last drain phase it completed; it is `retiring` while another takes its place;
+    once `dismissed` its end is expected; `ended` when it has been seen. `returncode` is as in
+    `Processes`.
     """
 
     role: Role
     slot: int
     incarnation: int
-    popen: subprocess.Popen[bytes]
+    pid: int
+    pidfd: int
+    popen: subprocess.Popen[bytes] | None
+    """None for one that an earlier supervisor started."""
     started_s: float
     heard_s: float
     ready_s: float | None = None
     link: ControlLink | None = None
     drained: int = 0
+    retiring: bool = False
     dismissed: bool = False
+    ended: bool = False
+    returncode: int | None = None
 
     @property
     def id(self) -> str:
@@ -51,6 +59,12 @@ class Child:
     def is_ready(self) -> bool:
         return self.ready_s is not None
 
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended by a fault of its own: nobody asked it to, and nobody killed it."""
+        asked = (None, 0, -signal.SIGKILL, -signal.SIGTERM)
+        return not self.dismissed and self.returncode not in asked
+
     def send(self, message: Message) -> None:
         """Without effect before the process has said Hello and after its link is lost."""
         if self.link is not None:
@@ -58,7 +72,9 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL; the death is reported like any other."""
-        self.popen.kill()
+        if not self.ended:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def died_young(self, now_s: float) -> bool:
         """Whether a death now says that the process cannot run, rather than that it was killed."""
@@ -87,36 +103,52 @@ class RestartBudget:
 
 
 class Processes:
-    """All children, one per role and slot. `on_death(child, returncode)` once for each."""
+    """All children. While one is replaced its slot has two; the later incarnation is its future.
+
+    `on_death(child)` once for each. Its return code is None where nobody but its parent, which is
+    gone, could have had it.
+    """
 
     def __init__(
         self,
         commands: Mapping[Role, Sequence[str]],
-        on_death: Callable[[Child, int], None],
+        on_death: Callable[[Child], None],
     ) -> None:
         self._commands = commands
         self._on_death = on_death
-        self._children: dict[tuple[Role, int], Child] = {}
-        self._incarnations: dict[tuple[Role, int], int] = {}
+        self._children: dict[str, Child] = {}
 
     def __iter__(self) -> Iterator[Child]:
         return iter(list(self._children.values()))
 
     def of(self, role: Role) -> list[Child]:
-        """The living of one role, by slot."""
-        return sorted((c for c in self if c.role == role), key=lambda child: child.slot)
+        """The living of one role, by slot, the later incarnation last."""
+        living = (child for child in self if child.role == role)
+        return sorted(living, key=lambda child: (child.slot, child.incarnation))
+
+    def that_serve(self, role: Role) -> list[Child]:
+        """Those of them that are ready."""
+        return [child for child in self.of(role) if child.is_ready]
+
+    def holder(self, role: Role, slot: int) -> Child | None:
+        """The one that the slot is to be left to; None when somebody has to be started."""
+        lasting = (c for c in self.of(role) if c.slot == slot and not (c.retiring or c.dismissed))
+        return max(lasting, key=lambda child: child.incarnation, default=None)
 
     def find(self, child_id: str, pid: int) -> Child | None:
         """The living child with this id, if that is its process id."""
-        return next((c for c in self if c.id == child_id and c.popen.pid == pid), None)
+        child = self._children.get(child_id)
+        return child if child is not None and child.pid == pid else None
 
     def start(
-        self, role: Role, slot: int, arguments: Sequence[str], pass_fds: Collection[int]
+        self,
+        role: Role,
+        slot: int,
+        incarnation: int,
+        arguments: Sequence[str],
+        pass_fds: Collection[int],
     ) -> Child:
-        """Start the next incarnation for a free slot. Raises OSError."""
-        place = (role, slot)
-        assert place not in self._children, place
-        incarnation = self._incarnations[place] = self._incarnations.get(place, 0) + 1
+        """Start a process. Raises OSError."""
         numbers = ["--slot", str(slot), "--incarnation", str(incarnation)]
         popen = subprocess.Popen(
             [*self._commands[role], *arguments, *numbers],
@@ -124,27 +156,57 @@ class Processes:
             pass_fds=tuple(pass_fds),
             start_new_session=True,  # Ctrl-C is for the supervisor alone, which then drains
         )
-        now_s = asyncio.get_running_loop().time()
-        child = Child(role, slot, incarnation, popen, started_s=now_s, heard_s=now_s)
-        self._children[place] = child
-        pidfd = os.pidfd_open(popen.pid)
-        asyncio.get_running_loop().add_reader(pidfd, self._reap, child, pidfd)
-        return child
+        return self._watch(role, slot, incarnation, popen.pid, popen)
+
+    def adopt(self, child_id: str, pid: int) -> Child:
+        """Take on a process that an earlier supervisor has started. Raises OSError."""
+        role: Role = "acceptor" if child_id[0] == "a" else "worker"
+        slot, _, incarnation = child_id[1:].partition(".")
+        return self._watch(role, int(slot), int(incarnation), pid)
 
     def kill_all(self) -> None:
+        """SIGKILL to all."""
         for child in self:
             child.kill()
 
-    def _reap(self, child: Child, pidfd: int) -> None:
-        asyncio.get_running_loop().remove_reader(pidfd)
-        os.close(pidfd)
-        returncode = child.popen.wait()
-        del self._children[child.role, child.slot]
-        self._on_death(child, returncode)
+    def _watch(
+        self,
+        role: Role,
+        slot: int,
+        incarnation: int,
+        pid: int,
+        popen: subprocess.Popen[bytes] | None = None,
+    ) -> Child:
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        pidfd = os.pidfd_open(pid)
+        child = Child(role, slot, incarnation, pid, pidfd, popen, now_s, now_s)
+        self._children[child.id] = child
+        loop.add_reader(pidfd, self._reap, child)
+        return child
+
+    def _reap(self, child: Child) -> None:
+        asyncio.get_running_loop().remove_reader(child.pidfd)
+        os.close(child.pidfd)
+        child.returncode = _exit_status(child)
+        child.ended = True
+        del self._children[child.id]
+        self._on_death(child)
 
 
-def describe_exit(returncode: int) -> str:
+def _exit_status(child: Child) -> int | None:
+    if child.popen is not None:
+        return child.popen.wait()
+    try:  # a supervisor that replaced its own program is the parent still
+        return os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
+    except ChildProcessError:
+        return None
+
+
+def describe_exit(returncode: int | None) -> str:
     """For the log: "exit code 1", "SIGKILL"."""
+    if returncode is None:
+        return "unknown"
     if returncode >= 0:
         return f"exit code {returncode}"
     with suppress(ValueError):

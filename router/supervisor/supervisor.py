@@ -1,69 +1,46 @@
 """The supervisor's loop: what each message, death, silence and signal leads to.
 
-Owns membership, counters and readiness of the node; carries no client traffic. Signals and HTTP are
-brought to it by `router.cli.run`.
+Owns readiness and counters of the node; carries no client traffic. Signals and HTTP are brought to
+it by `router.cli.node`.
 """
 
 import asyncio
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
 
 from router.config import Config
-from router.log import logger
-from router.metrics import Counters, Ledger
-from router.peer_memory import Learned, PeerMemory
+from router.log import configure, logger
+from router.metrics import Counters
+from router.peer_memory import PeerMemory
+from router.supervisor import notify
+from router.supervisor.adoption import Orphan
 from router.supervisor.build import build_labels
+from router.supervisor.crew import COMMANDS, Crew
+from router.supervisor.door import Door
 from router.supervisor.drain import drain
 from router.supervisor.explanation import Explanation, Rules, explanation
+from router.supervisor.lease import Lease
 from router.supervisor.listeners import Listener, close_listeners
-from router.supervisor.membership import Seating
-from router.supervisor.processes import Child, Processes, RestartBudget, Role, describe_exit
-from router.supervisor.questions import Questions
+from router.supervisor.news import News
+from router.supervisor.processes import Role
+from router.supervisor.reload import ANSWER_LIMIT_S, change, log_what_waits, possible
 from router.supervisor.run_dir import RunDir
-from router.wire.control import (
-    BEAT_INTERVAL_S,
-    Answer,
-    Beat,
-    Drained,
-    Hello,
-    Membership,
-    Message,
-    PeerFacts,
-    Ready,
-    peer_facts,
-)
-from router.wire.control_link import ControlLink
-from router.wire.endpoints import bus_endpoint
+from router.supervisor.views import ProcessView, process_views
 
 log = logger(__name__)
 
-COMMANDS: Final[Mapping[Role, Sequence[str]]] = {
-    "acceptor": (sys.executable, "-m", "router.acceptor"),
-    "worker": (sys.executable, "-m", "workers"),
-}
-SPARES: Final = 1
-START_RETRY_S: Final = 1.0
-HASTENED_WAIT_S: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessView:
-    """One process, to show: "starting", "ready" or "spare", and how many shards it owns."""
-
-    id: str
-    role: Role
-    pid: int
-    state: str
-    shards: int
-    age_s: float
+SUCCEEDED: Final = -1
+"""What `run` returns when another supervisor is to take over."""
 
 
 class Supervisor:
-    """One per node. `run` once; the other public methods may be called at any time during it."""
+    """One per node. `run` once; the other public methods may be called at any time during it.
+
+    `orphans` are processes of an earlier supervisor, `lease` the numbers it left; `read` gives the
+    configuration as it is in the file now, or what is wrong with it, and may take its time.
+    """
 
     def __init__(
         self,
@@ -71,47 +48,46 @@ class Supervisor:
         run_dir: RunDir,
         listeners: Sequence[Listener],
         commands: Mapping[Role, Sequence[str]] = COMMANDS,
+        *,
+        orphans: Collection[Orphan] = (),
+        lease: Lease | None = None,
+        read: Callable[[], Config | Sequence[str]] = lambda: ("no file to read",),
     ) -> None:
+        self._config = config
         self._run_dir = run_dir
         self._listeners = listeners
+        self._orphans = orphans
+        self._read = read
         self._addresses: dict[str, list[str]] = {}
         for listener in listeners:
             self._addresses.setdefault(listener.kind, []).append(str(listener.address))
-        self._slots: dict[Role, range] = {
-            "acceptor": range(config.processes.acceptors),
-            "worker": range(config.processes.workers + SPARES),
-        }
-        self._processes = Processes(commands, self._died)
-        self._by_link: dict[ControlLink, Child] = {}
-        self._budget = RestartBudget()
-        self._seating = Seating.vacant(config.processes.workers)
-        self._membership = self._current_membership(version=0)
-        self._questions = Questions()
-        self._config = config
-        self._memory = PeerMemory(config, time.time, lambda _: None)
-        self._ledger = Ledger()
+        self._news = News()
         self._counters = Counters()
         self._counters.set("causeway_build_info", *build_labels(), value=1)
+        self._memory = PeerMemory(config, time.time, lambda _: None)
+        self._crew = Crew(
+            config, run_dir, listeners, commands, lease, self._memory, self._counters, self._news
+        )
+        self._processes = self._crew.processes
+        self._began_at = time.time()
+        self._reloading = asyncio.Lock()
         self._complete = False
-        self._failed = False
-        self._stopping = False
-        self._hastened_s: float | None = None
-        self._news = asyncio.Event()
+        self._succeeded = False
 
     # --- what the node shows ---
 
     def not_ready(self) -> tuple[str, ...]:
         """Why traffic should not come here; empty when it should."""
-        if self._stopping:
+        if self._crew.is_ending:
             return ("draining",)
         up = {(child.role, child.slot) for child in self._processes if child.is_ready}
         reasons = [
             f"{role} {slot} is not up"
-            for role, slots in self._slots.items()
+            for role, slots in self._crew.slots.items()
             for slot in slots
             if (role == "acceptor" or not self._complete) and (role, slot) not in up
         ]
-        if self._complete and not any(self._seating.seats):
+        if self._complete and not any(self._crew.roster.seating.seats):
             reasons.append("no worker is up")
         return tuple(reasons)
 
@@ -122,32 +98,24 @@ class Supervisor:
     def processes(self) -> list[ProcessView]:
         """The living, by role and slot."""
         now_s = asyncio.get_running_loop().time()
-        owners = self._seating.owners
-        return [
-            ProcessView(
-                child.id,
-                child.role,
-                child.popen.pid,
-                self._state(child),
-                owners.count(child.id),
-                now_s - child.started_s,
-            )
-            for role in self._slots
-            for child in self._processes.of(role)
-        ]
+        return process_views(self._processes, self._crew.roster.seating, now_s)
+
+    def restarting(self) -> dict[str, Any]:
+        """How far the last restart is, and since when (seconds since the epoch) we supervise."""
+        return {**asdict(self._crew.rolling.progress), "supervising_since": self._began_at}
 
     async def streams(self) -> list[dict[str, object]]:
         """One row for each open stream, from all acceptors that answer."""
-        return await self._questions.ask("streams", self._that_serve("acceptor"))
+        return await self._crew.questions.ask("streams", self._processes.that_serve("acceptor"))
 
     async def pairs(self) -> list[dict[str, object]]:
         """One row for each pair that has a stream, a dial or a backlog, from all workers."""
-        return await self._questions.ask("pairs", self._that_serve("worker"))
+        return await self._crew.questions.ask("pairs", self._processes.that_serve("worker"))
 
     async def explain(self, local: str, remote: str) -> Explanation:
         """What is known of the way between two domains, both normalised."""
-        everybody = [*self._that_serve("acceptor"), *self._that_serve("worker")]
-        rows = await self._questions.ask("explain", everybody, local, remote)
+        everybody = [*self._processes.that_serve("acceptor"), *self._processes.that_serve("worker")]
+        rows = await self._crew.questions.ask("explain", everybody, local, remote)
         peer = self._memory.rows(remote)
         hosted = self._config.hosted
         rules = Rules(local in hosted, remote in hosted, self._config.refuses(remote))
@@ -156,240 +124,120 @@ class Supervisor:
     async def close(self, local: str, remote: str) -> list[dict[str, object]]:
         """Close in order all streams that carry the pair; a row for each."""
         log.info("pair.close_asked", local=local, remote=remote)
-        return await self._questions.ask("close", self._that_serve("acceptor"), local, remote)
-
-    def _that_serve(self, role: Role) -> list[Child]:
-        return [child for child in self._processes.of(role) if child.is_ready]
+        acceptors = self._processes.that_serve("acceptor")
+        return await self._crew.questions.ask("close", acceptors, local, remote)
 
     def totals(self) -> dict[str, dict[tuple[str, ...], float]]:
         """As `Ledger.totals`, our own counters included."""
-        self._ledger.beat("supervisor", self._counters.snapshot())
-        return self._ledger.totals()
+        self._crew.ledger.beat("supervisor", self._counters.snapshot())
+        return self._crew.ledger.totals()
 
     # --- what the operator wants ---
 
     def stop(self) -> None:
         """Drain and end. Asked a second time: hurry."""
-        now_s = asyncio.get_running_loop().time()
-        if self._stopping and self._hastened_s is None:
-            self._hastened_s = now_s
+        if self._crew.is_ending and self._news.hasten():
             log.warning("drain.hastened")
-        self._stopping = True
-        self._news.set()
+        self._crew.is_ending = True
+        self._news.tell()
+
+    def restart(self) -> bool:
+        """Replace every process, one after another; False while that is under way, or at the end.
+
+        `restarting` tells how far it is.
+        """
+        is_busy = self._crew.is_ending or self._crew.rolling.progress.state == "running"
+        if not is_busy:
+            self._crew.tasks.run(self._crew.rolling.begin(self._crew.roster.seating.spares))
+        return not is_busy
+
+    def succeed(self) -> bool:
+        """Let another supervisor take over: `run` returns, and every process lives on.
+
+        False when that cannot be now, or the configuration is not fit for a start.
+        """
+        if self._crew.is_ending or self._crew.rolling.progress.state == "running":
+            return False
+        if not isinstance(self._read(), Config):
+            return False
+        self._succeeded = True
+        self._news.tell()
+        return True
+
+    def reload(self) -> None:
+        """Go by the configuration and the certificates as they are in their files now."""
+        if not self._crew.is_ending:
+            self._crew.tasks.run(self._reload())
+
+    async def _reload(self) -> None:
+        async with self._reloading:
+            notify.notify(*notify.reloading())
+            found = await asyncio.to_thread(self._read)
+            if isinstance(found, Config):
+                await self._go_by(found)
+            else:
+                for problem in found:
+                    log.error("config.problem", problem=problem)
+                log.error("reload.refused", problems=len(found))
+            result = "ok" if isinstance(found, Config) else "refused"
+            self._counters.add("causeway_config_reloads_total", result)
+            notify.notify(notify.READY)
+
+    async def _go_by(self, wanted: Config) -> None:
+        began_s = asyncio.get_running_loop().time()
+        what = change(self._config, wanted)
+        config = possible(self._config, wanted)
+        self._run_dir.publish(config)
+        configure("supervisor", config.log.level, (*self._config.secrets(), *config.secrets()))
+        self._config = self._memory.config = config
+        self._crew.digest = config.digest()
+        log.info("reload.began", changed=what.at_once, keys=len(what.at_once))
+        log_what_waits(what)
+        told = [child for child in self._processes if child.link is not None]
+        number = self._crew.reloads.ask(told)
+        await self._news.until(lambda: self._crew.reloads.is_over(number), ANSWER_LIMIT_S)
+        silent, problems = self._crew.reloads.result(number)
+        for problem in problems:
+            log.error("reload.problem", problem=problem)
+        took_s = round(asyncio.get_running_loop().time() - began_s, 3)
+        log.info("reload.ended", processes=len(told), silent=silent, seconds=took_s)
 
     # --- life ---
 
     async def run(self) -> int:
         """Start everything, keep it alive until `stop`, drain. The exit code: 0, or 1 when
-        processes cannot be kept alive. Raises OSError when the first cannot be started.
+        processes cannot be kept alive; SUCCEEDED when they live on, for another supervisor.
+
+        Raises OSError when the first cannot be started.
         """
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(self._new_link, str(self._run_dir.control_socket))
-        watch = asyncio.create_task(self._watch())
+        crew = self._crew
+        door = Door(self._run_dir.control_socket, crew.came)
+        crew.tasks.run(crew.watch())
         try:
-            self._run_dir.control_socket.chmod(0o600)
-            for role, slots in self._slots.items():
-                for slot in slots:
-                    self._start(role, slot)
-            await self._until(lambda: self._stopping)
-            watch.cancel()
+            crew.fill(self._orphans)
+            await self._news.until(lambda: self._is_over() or not self.not_ready())
+            if not self._is_over():
+                self._complete = True
+                log.info("router.ready", listeners=self._addresses)
+                notify.notify(notify.READY)
+            await self._news.until(self._is_over)
+            if self._succeeded:
+                log.info("supervisor.succeeded")
+                return SUCCEEDED
+            notify.notify(notify.STOPPING)
             log.info("drain.began")
             close_listeners(self._listeners)
-            await drain(self._processes, self._until, loop.time)
+            crew.tasks.cancel()
+            await drain(self._processes, self._news.until, loop.time)
             log.info("drain.ended")
         finally:
-            watch.cancel()
-            self._stopping = True
-            self._processes.kill_all()
-            server.close()
-        return 1 if self._failed else 0
+            crew.tasks.cancel()
+            crew.is_ending = True
+            if not self._succeeded:
+                self._processes.kill_all()
+            door.close()
+        return 1 if crew.has_failed else 0
 
-    async def _until(self, done: Callable[[], bool], limit_s: float = float("inf")) -> None:
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
-        while not done():
-            deadline_s = began_s + limit_s
-            if self._hastened_s is not None:
-                deadline_s = min(deadline_s, max(began_s, self._hastened_s) + HASTENED_WAIT_S)
-            if loop.time() >= deadline_s:
-                return
-            self._news.clear()
-            left_s = deadline_s - loop.time()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if left_s == float("inf") else left_s):
-                    await self._news.wait()
-
-    async def _watch(self) -> None:
-        """Kill what is silent: a loop that is stuck sends no beat."""
-        loop = asyncio.get_running_loop()
-        last_s = loop.time()
-        while True:
-            await asyncio.sleep(BEAT_INTERVAL_S)
-            now_s = loop.time()
-            late_s = now_s - last_s - BEAT_INTERVAL_S
-            last_s = now_s
-            for child in self._processes:
-                if late_s > BEAT_INTERVAL_S:
-                    child.heard_s += late_s  # we were stuck ourselves; their beats lie unread
-                elif child.is_silent(now_s):
-                    log.error("process.silent", process=child.id, pid=child.popen.pid)
-                    child.kill()
-
-    # --- children ---
-
-    def _start(self, role: Role, slot: int) -> None:
-        arguments = ["--config", str(self._run_dir.snapshot)]
-        arguments += ["--control", str(self._run_dir.control_socket)]
-        inherited = [self._run_dir.lock]
-        if role == "acceptor":
-            for listener in self._listeners:
-                fd = listener.sockets[slot].fileno()
-                arguments += ["--listen", f"{listener.kind}:{fd}"]
-                inherited.append(fd)
-        child = self._processes.start(role, slot, arguments, inherited)
-        log.info("process.started", process=child.id, pid=child.popen.pid)
-
-    def _restart(self, role: Role, slot: int) -> None:
-        if self._stopping and role == "acceptor":
-            return
-        try:
-            self._start(role, slot)
-        except OSError as error:
-            log.error("process.not_started", process=f"{role[0]}{slot}", reason=str(error))
-            if not self._exhausts_budget():
-                loop = asyncio.get_running_loop()
-                loop.call_later(START_RETRY_S, self._restart, role, slot)
-        else:
-            self._counters.add("causeway_process_restarts_total", role)
-
-    def _died(self, child: Child, returncode: int) -> None:
-        expected = child.dismissed and returncode == 0
-        (log.info if expected else log.warning)(
-            "process.ended", process=child.id, how=describe_exit(returncode)
-        )
-        if child.link is None:
-            self._ledger.gone(child.id)
-        self._questions.gone(child.id)
-        if child.is_ready:
-            if child.role == "worker":
-                self._reseat(self._seating.left(child.id))
-            self._announce()
-        if self._may_be_replaced(child):
-            self._restart(child.role, child.slot)
-        self._news.set()
-
-    def _may_be_replaced(self, child: Child) -> bool:
-        if child.dismissed or self._failed:
-            return False
-        young = child.died_young(asyncio.get_running_loop().time())
-        return not (young and self._exhausts_budget())
-
-    def _exhausts_budget(self) -> bool:
-        exhausted = self._budget.spend(asyncio.get_running_loop().time())
-        if exhausted and not self._stopping:
-            log.critical("processes.cannot_start", deaths=self._budget.limit)
-            self._failed = self._stopping = True
-            self._news.set()
-        return exhausted
-
-    def _state(self, child: Child) -> str:
-        if not child.is_ready:
-            return "starting"
-        return "spare" if child.id in self._seating.spares else "ready"
-
-    # --- membership ---
-
-    def _reseat(self, seating: Seating) -> None:
-        moved = seating.moves - self._seating.moves
-        self._counters.add("causeway_shard_owner_changes_total", by=moved)
-        self._seating = seating
-
-    def _current_membership(self, version: int) -> Membership:
-        acceptors = tuple(
-            (child.id, bus_endpoint(self._run_dir.path, child.id))
-            for child in self._processes.of("acceptor")
-            if child.is_ready
-        )
-        return Membership(version, acceptors, self._seating.owners, self._seating.generations)
-
-    def _announce(self, newcomer: Child | None = None) -> None:
-        """Tell everybody of a change; without one, only the newcomer how things are."""
-        told: Iterable[Child] = [newcomer] if newcomer is not None else []
-        if self._current_membership(self._membership.version) != self._membership:
-            self._membership = self._current_membership(self._membership.version + 1)
-            told = (child for child in self._processes if child.is_ready)
-        for child in told:
-            child.send(self._membership)
-
-    # --- control links ---
-
-    def _new_link(self) -> ControlLink:
-        link = ControlLink(lambda message: self._received(link, message), lambda: self._lost(link))
-        return link
-
-    def _lost(self, link: ControlLink) -> None:
-        child = self._by_link.pop(link, None)
-        if link.fault:
-            log.error("control.fault", process=child.id if child else "", reason=link.fault)
-        if child is not None:
-            child.link = None
-            if child.popen.returncode is not None:
-                self._ledger.gone(child.id)
-
-    def _received(self, link: ControlLink, message: Message) -> None:
-        child = self._by_link.get(link)
-        if child is None:
-            self._greet(link, message)
-            return
-        child.heard_s = asyncio.get_running_loop().time()
-        if isinstance(message, Beat):
-            self._ledger.beat(child.id, message.counters)
-        elif isinstance(message, PeerFacts):
-            self._learned(child, message)
-        elif child.popen.returncode is not None:
-            return  # the last words of the dead: what they counted and learned still matters
-        elif isinstance(message, Ready):
-            self._ready(child)
-        elif isinstance(message, Answer):
-            self._questions.answered(child.id, message)
-        elif isinstance(message, Drained):
-            child.drained = max(child.drained, message.phase)
-            self._news.set()
-
-    def _greet(self, link: ControlLink, message: Message) -> None:
-        child = (
-            self._processes.find(message.id, message.pid) if isinstance(message, Hello) else None
-        )
-        if child is None or child.link is not None:
-            log.warning("control.stranger", message=type(message).__name__)
-            link.close()
-            return
-        child.link = link
-        child.heard_s = asyncio.get_running_loop().time()
-        self._by_link[link] = child
-
-    def _ready(self, child: Child) -> None:
-        if child.is_ready:
-            return
-        if self._stopping and child.role == "acceptor":
-            child.kill()  # it came too late to serve anybody
-            return
-        child.ready_s = asyncio.get_running_loop().time()
-        if child.role == "worker":
-            self._reseat(self._seating.arrived(child.id))
-        self._announce(child)
-        if child.role == "acceptor":
-            for message in peer_facts([each.to_plain() for each in self._memory.everything()]):
-                child.send(message)
-        log.info("process.ready", process=child.id)
-        if not self._complete and not self.not_ready():
-            self._complete = True
-            log.info("router.ready", listeners=self._addresses)
-
-    def _learned(self, source: Child, message: PeerFacts) -> None:
-        """What one acceptor learned, all know, and those that come after it."""
-        for plain in message.facts:
-            self._memory.take(Learned.from_plain(plain))
-        for acceptor in self._that_serve("acceptor"):
-            if acceptor is not source:
-                acceptor.send(message)
+    def _is_over(self) -> bool:
+        return self._crew.is_ending or self._succeeded

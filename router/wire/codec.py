@@ -62,7 +62,7 @@ _PACKER: Final = msgpack.Packer(default=_plain)
 def encode(frame: Frame) -> list[bytes]:
     """The frame's message parts: one, or two when it carries octets."""
     control = _SHAPES[frame.KIND].control(frame)
-    packed: bytes = _PACKER.pack((VERSION, frame.KIND, *control))
+    packed: bytes = _PACKER.pack((frame.SINCE, frame.KIND, *control))
     return [packed] if frame.OCTETS is None else [packed, getattr(frame, frame.OCTETS)]
 
 
@@ -70,9 +70,11 @@ def decode(parts: Sequence[bytes]) -> Frame:
     """The frame these parts hold. Raises BadFrame, and nothing else, for anything else."""
     try:
         version, kind, *fields = unpack(parts[0])
-        if version != VERSION:
+        if type(version) is not int or not 1 <= version <= VERSION:
             raise BadFrame(f"version {version!r}")
         shape = _SHAPES[kind]
+        if version < shape.cls.SINCE:
+            fields += shape.cls.ADDED
         if len(parts) != (1 if shape.cls.OCTETS is None else 2):
             raise BadFrame(f"{len(parts)} parts for kind {kind}")
         return shape.cls(*shape.read(tuple(fields)), *parts[1:])

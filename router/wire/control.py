@@ -8,14 +8,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 ROWS_PER_ANSWER: Final = 2000
 FACTS_PER_MESSAGE: Final = 1000
 
+CRASHED_KEPT: Final = 16
+
 BEAT_INTERVAL_S: Final = 0.25
+DRAIN_BEGIN: Final = 1
+DRAIN_END: Final = 5
+"""The first and the last phase of `Drain`."""
+
+LEAVE_LIMIT_S: Final = 20
+"""How long a process that said Leaving waits to be told to drain, before it drains by itself."""
+
 ORPHAN_GRACE_S: Final = 60
 """How long a process that lost its supervisor serves on before it drains and exits 0."""
+SEEK_INTERVAL_S: Final = 0.25
+"""How often it looks for another one meanwhile."""
 ORPHAN_DRAIN_S: Final = 20
 """How much longer a worker stays then: acceptors need workers to drain."""
 
@@ -32,11 +43,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """First message: who I am. `id` is role letter, slot, dot, incarnation: "a0.3", "w2.1"."""
+    """First message: who I am. `id` is role letter, slot, dot, incarnation: "a0.3", "w2.1".
+
+    `config` is the digest of the snapshot I go by. To a supervisor that is to adopt me `listening`
+    are the kinds of my listening sockets, which come with this message (SCM_RIGHTS), in this order.
+    """
 
     KIND: ClassVar[int] = 1
     id: str
     pid: int
+    config: str = ""
+    listening: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +99,22 @@ class Drained(Message):
     phase: int
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving(Message):
+    """I was asked to end (SIGTERM to me alone): replace me, then Drain me phase by phase."""
+
+    KIND: ClassVar[int] = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Message):
+    """Answer to Reload: I go by the snapshot now, but for what `problems` say."""
+
+    KIND: ClassVar[int] = 8
+    number: int
+    problems: tuple[str, ...]
+
+
 # --- both ways -----------------------------------------------------------------------------------
 
 
@@ -120,6 +153,8 @@ class Membership(Message):
     acceptors: tuple[tuple[str, str], ...]
     owners: tuple[str, ...]
     generations: tuple[int, ...]
+    retiring: tuple[str, ...] = ()
+    crashed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +175,24 @@ class Ask(Message):
 class Drain(Message):
     """Close for good, phase by phase; each is answered by Drained, but not by workers.
 
-    1: stop accepting, close the s2s streams that peers opened, reading on to their closing tags.
-    Workers: wait no more for hosted domains that are away. They get 1 and 5 alone.
-    2: close the component streams likewise. 3: hand over what is kept; others may still need our
-    streams for theirs. 4: close our own streams. 5: send a last Beat and end, exit code 0.
+    1: stop accepting, close the s2s streams on which peers may send, reading on to their closing
+    tags; what opens from now on carries nothing back. Workers: wait no more for hosted domains that
+    are away. They get 1 and 5 alone. 2: close the component streams likewise. 3: hand over what is
+    kept; others may still need our streams for theirs. 4: close our own streams. 5: send a last
+    Beat and end, exit code 0.
     """
 
     KIND: ClassVar[int] = 22
     phase: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reload(Message):
+    """The snapshot has changed: read it, go by it, answer by Reloaded.
+
+    Streams that the change does not concern are left alone; those of domains that are not hosted
+    any more end with host-gone (RFC 6120 §4.9.3.5).
+    """
+
+    KIND: ClassVar[int] = 23
+    number: int

@@ -2,7 +2,9 @@
 
 A frame travels as one ZeroMQ message: a msgpack array `[version, kind, field, …]` in the order
 the fields stand here, then, for frames that carry stanzas, the octets as a part of their own.
-`codec` turns frames into parts and back. Nothing here is ever sent to another server.
+The version is the one in which the frame got its form, so that processes of two versions understand
+each other in all that both know. `codec` turns frames into parts and back. Nothing here is ever
+sent to another server.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +13,8 @@ from typing import ClassVar, Final
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""The newest that we speak; all before it are understood as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,9 @@ class Frame:
     """Base of all frames; `KIND` is the number on the wire, `OCTETS` names the opaque field."""
 
     KIND: ClassVar[int]
+    SINCE: ClassVar[int] = 1
+    ADDED: ClassVar[tuple[int, ...]] = ()
+    """Values for the fields at the end that the form before `SINCE` lacks."""
     OCTETS: ClassVar[str | None] = None
 
 
@@ -160,9 +166,15 @@ class Announced(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Forward(Frame):
-    """Write this run on your stream `stream`. The run's owner is acceptor `owner`."""
+    """Write this run on your stream `stream`. The run's owner is acceptor `owner`.
+
+    `after`: the last stanza of the lane that was forwarded to this stream before; if that has not
+    been taken, something is missing. 0 where the run is a first one, or is sent again.
+    """
 
     KIND: ClassVar[int] = 20
+    SINCE: ClassVar[int] = 2
+    ADDED: ClassVar[tuple[int, ...]] = (0,)
     OCTETS: ClassVar[str | None] = "octets"
     owner: str
     lane: int
@@ -172,6 +184,7 @@ class Forward(Frame):
     pair: DomainPair
     generation: int
     stream: int
+    after: int
     octets: bytes
 
 
@@ -271,6 +284,8 @@ class Returned(Frame):
 
     Stanzas `first` to `doubt` (inclusive; `first - 1` for none) may have reached the peer, the rest
     certainly did not. The owner bounces the doubtful and routes the rest anew, in a new epoch.
+
+    From a worker it is said for an acceptor that died: what was forwarded to it is in doubt.
     """
 
     KIND: ClassVar[int] = 31
@@ -295,3 +310,87 @@ class Ended(Frame):
 
     KIND: ClassVar[int] = 33
     lane: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sync(Frame):
+    """Owner to every acceptor: these shards have a new worker; what have you taken of mine?
+
+    The receiver raises its fence first: of a shard, nothing older than its generation is taken any
+    more. Then it answers with one Progress for each of the owner's lanes in these shards that any
+    stream of it knows, and Synced.
+    """
+
+    KIND: ClassVar[int] = 34
+    SINCE: ClassVar[int] = 2
+    number: int
+    shards: tuple[tuple[int, int], ...]
+    """(shard, generation)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced(Frame):
+    """Answer to Sync `number`: the fence is up, and all that was taken has been reported."""
+
+    KIND: ClassVar[int] = 35
+    SINCE: ClassVar[int] = 2
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Frame):
+    """Egress to owner: send nothing more of this lane for now.
+
+    `is_moving`: the peer reads, only slowly. If not, its kernel has acknowledged nothing for a
+    while, and nobody is to be kept waiting on account of it.
+    """
+
+    KIND: ClassVar[int] = 36
+    SINCE: ClassVar[int] = 2
+    lane: int
+    epoch: int
+    is_moving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Again(Frame):
+    """Egress to owner: I have this lane up to `took`; go on from there.
+
+    `octets` is how many more at most, in one run or several, until the next Again; 0 is no limit.
+    The end of a Hold, and the answer to a gap.
+    """
+
+    KIND: ClassVar[int] = 37
+    SINCE: ClassVar[int] = 2
+    lane: int
+    epoch: int
+    took: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume(Frame):
+    """A peer would go on with a stream that it lost at your side (XEP-0198 §5): what came on it?
+
+    To every other acceptor; ResumeAnswer answers. `pair`, hosted domain and remote
+    one, has been proved to the asking acceptor; `received` is the peer's h. The request number is
+    that of the new stream.
+    """
+
+    KIND: ClassVar[int] = 38
+    SINCE: ClassVar[int] = 2
+    request: int
+    sm_id: str
+    pair: DomainPair
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAnswer(Frame):
+    """`stanzas` came on the lost stream, and its lanes have been given back; or it is not known."""
+
+    KIND: ClassVar[int] = 39
+    SINCE: ClassVar[int] = 2
+    request: int
+    is_known: bool
+    stanzas: int

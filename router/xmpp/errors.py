@@ -4,7 +4,9 @@ The peer's fault is data: a `StreamError` never leaves `router.xmpp`, the core t
 and a `StreamClosed` event. Our own fault is `MisuseError`, which does escape.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 # RFC 6120 §4.9.3
@@ -69,17 +71,23 @@ STANZA_CONDITIONS: Final = {
 class StreamError(Exception):
     """The peer broke the stream's contract; `condition` is of RFC 6120 §4.9.3.
 
-    `application` names an application-specific condition as (namespace, element), §4.9.4.
+    `application` names an application-specific condition as (namespace, element), §4.9.4, and
+    `attributes` are that element's.
     """
 
     def __init__(
-        self, condition: str, detail: str = "", application: tuple[str, str] | None = None
+        self,
+        condition: str,
+        detail: str = "",
+        application: tuple[str, str] | None = None,
+        attributes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__(condition, detail)
         assert condition in STREAM_CONDITIONS, condition
         self.condition = condition
         self.detail = detail
         self.application = application
+        self.attributes = attributes
 
 
 class MisuseError(Exception):

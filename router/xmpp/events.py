@@ -92,6 +92,65 @@ class AttachRequested(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ManagementEvent(Event):
+    """Base of what stream management reports of one stream (XEP-0198)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentManaged(ManagementEvent):
+    """The peer counts what is sent from now on: `request_ack`, and `Acknowledged` answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedManaged(ManagementEvent):
+    """The peer counts on us: of what arrives from now on, say how much is done by `handled`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged(ManagementEvent):
+    """Of the stanzas sent since `SentManaged`, the peer has taken the first `total` on itself."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementRefused(ManagementEvent):
+    """What was sent since `SentManaged` will not be acknowledged after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeEvent(Event):
+    """Base of what is said of going on with a lost stream (XEP-0198 §5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequested(ResumeEvent):
+    """The peer would go on with its lost stream `sm_id` (XEP-0198 §5).
+
+    A question: answer with `answer_resume`. Of what we sent there the peer has `received`, as its
+    `h` says: modulo 2^32.
+    """
+
+    sm_id: str
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(ResumeEvent):
+    """The peer goes on with our lost stream `sm_id`; `received` as in `ResumeRequested`."""
+
+    sm_id: str
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotResumed(ResumeEvent):
+    """The peer knows nothing of our lost stream `sm_id`."""
+
+    sm_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored(Event):
     """Something the standard tells us to ignore was ignored; for the log. `what` is our text."""
 
@@ -103,10 +162,11 @@ class StreamClosed(Event):
     """The stream is over in both directions: send what is due, then close the connection.
 
     `condition` is of RFC 6120 §4.9.3, or None for an orderly close. `abrupt` asks for a TCP close
-    without more XML or TLS shutdown.
+    without more XML or TLS shutdown. `is_complete`: both closing tags have been said.
     """
 
     condition: str | None
     by_peer: bool
     text: str = ""
     abrupt: bool = False
+    is_complete: bool = field(default=False, compare=False)

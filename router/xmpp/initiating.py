@@ -13,6 +13,7 @@ from router.xmpp.policy import Policy
 from router.xmpp.reader import Header, local_name
 from router.xmpp.s2s import ServerStream, speaks_version_1
 from router.xmpp.states import INITIATING, Input, Phase
+from router.xmpp.stream_management import FEATURE_TAG as MANAGEMENT_FEATURE_TAG
 
 _FEATURES_TAG = f"{{{names.STREAMS}}}features"
 _STARTTLS_TAG = f"{{{names.TLS}}}starttls"
@@ -22,19 +23,24 @@ _KNOWN_FEATURES = {
     _STARTTLS_TAG,
     external.MECHANISMS_TAG,
     DIALBACK_FEATURE_TAG,
+    MANAGEMENT_FEATURE_TAG,
     *bidi.FEATURE_TAGS,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What the peer's features have offered so far; `errors`: it speaks dialback errors."""
+    """What the peer's features have offered so far; `errors`: it speaks dialback errors.
+
+    `management`: the latest ones offer it, for it is where they do that it can be enabled.
+    """
 
     external: bool = False
     bidi: bool = False
     dialback: bool = False
     errors: bool = False
     limits: bool = False
+    management: bool = False
 
     def promise_sharing(self) -> bool:
         """Whether a peer that offers this can be expected to bear several pairs on one stream.
@@ -52,9 +58,11 @@ class InitiatingStream(ServerStream):
     with `open()`. Ends in `PairAuthorised`, or in `PairRefused` or `StreamClosed` before it.
     `offers`, and `external`, what became of our EXTERNAL ("", "asked", "refused", "accepted"), tell
     why. `targets`: the domains that we came to this server for, not those the peer proved itself.
+    `lost`: a stream that this one is to go on with, its SM-ID and what had been received on it.
     """
 
     TABLE = INITIATING
+    IS_INITIATING = True
 
     def __init__(
         self,
@@ -76,6 +84,7 @@ class InitiatingStream(ServerStream):
         self._has_certificate = has_certificate
         self._wants_bidi = wants_bidi and self._rule.bidi
         self.offers = Offers()
+        self.lost: tuple[str, int] = ("", 0)
         self.external = ""
         self._peer_knows_dialback = False
         self._waiting_verifications: list[tuple[DomainPair, str, str]] = []
@@ -159,7 +168,7 @@ class InitiatingStream(ServerStream):
             self._end(StreamClosed(None, True, "the peer refused STARTTLS"))
         elif self.phase is Phase.SASL:
             self._received_sasl(element)
-        else:
+        elif not self.management.take(element):
             self.emit(Ignored(f"unexpected element {element.tag!r}"))
 
     def _received_features(self, features: etree.Element) -> None:
@@ -278,6 +287,8 @@ class InitiatingStream(ServerStream):
         self._may_send(pair, mechanism)
         for inverse in bidi.acceptable((pair,), self.is_bidi):
             self._may_receive(inverse, mechanism)
+        if self.policy.stream_management and self.offers.management:
+            self.management.enable(*self.lost)
         self._send_waiting_verifications()
 
     def peer_proved(self, pair: DomainPair, mechanism: str) -> None:
@@ -304,6 +315,7 @@ def _offers(features: etree.Element | None, before: Offers) -> Offers:
         bidi=before.bidi or any(features.find(tag) is not None for tag in bidi.FEATURE_TAGS),
         dialback=before.dialback or known is not None,
         limits=before.limits or limits.are_announced(features),
+        management=features.find(MANAGEMENT_FEATURE_TAG) is not None,
         errors=before.errors or (known is not None and known.find("{*}errors") is not None),
     )
 

@@ -19,6 +19,9 @@ DISCO_ITEMS: Final = "http://jabber.org/protocol/disco#items"
 # XEP-0114
 COMPONENT: Final = "jabber:component:accept"
 
+# XEP-0198
+STREAM_MANAGEMENT: Final = "urn:xmpp:sm:3"
+
 # XEP-0199
 PING: Final = "urn:xmpp:ping"
 

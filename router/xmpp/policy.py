@@ -24,7 +24,9 @@ class Policy:
 
     `hosted` holds normalised domains, `default_domain` one of them; `secret` is the dialback secret
     (XEP-0185); `rule` gives the rule of a remote domain ("" for one not yet known). Times in
-    seconds; `before_proof` bounds what an unauthenticated peer may send.
+    seconds; `before_proof` bounds what an unauthenticated peer may send; a stream that is lost may
+    be resumed for `resume_s` (XEP-0198), 0: never, and is lost when a peer that has everything
+    says for `ack_timeout_s` nothing of how much it has handled.
     """
 
     hosted: frozenset[str]
@@ -36,6 +38,9 @@ class Policy:
     before_proof_total_bytes: int = 65_536
     tls_required: bool = True
     dialback: bool = True
+    stream_management: bool = False
+    resume_s: float = 0.0
+    ack_timeout_s: float = 120.0
     handshake_timeout_s: float = 60.0
     close_timeout_s: float = 5.0
     verification_timeout_s: float = 30.0

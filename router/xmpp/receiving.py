@@ -20,6 +20,7 @@ class ReceivingStream(ServerStream):
     """One stream a peer opened. `server_name` is the TLS SNI, once there is one, else ""."""
 
     TABLE = RECEIVING
+    IS_INITIATING = False
 
     def __init__(
         self, policy: Policy, new_id: Callable[[], str], now: float, *, direct_tls: bool = False
@@ -103,10 +104,12 @@ class ReceivingStream(ServerStream):
         further = [writer.DIALBACK_FEATURE] if self.policy.dialback else []
         further.append(self.own_limits())
         self._bidi_offered = False
-        if self.phase is Phase.OPEN:
-            return further
         if self.phase is Phase.PLAIN and self.policy.tls_required:
             return [writer.STARTTLS_REQUIRED_FEATURE]
+        if self.policy.stream_management and (self.policy.dialback or self.phase is Phase.OPEN):
+            further.append(writer.STREAM_MANAGEMENT_FEATURE)  # SMX-01: stanzas may follow
+        if self.phase is Phase.OPEN:
+            return further
         self._bidi_offered = rule.bidi
         offered = [writer.BIDI_FEATURE] if rule.bidi else []
         if self.phase is Phase.PLAIN:
@@ -144,7 +147,7 @@ class ReceivingStream(ServerStream):
             self._received_response(element)
         elif element.tag == external.ABORT_TAG:
             self._refuse_sasl("aborted" if self.phase is Phase.SASL else "not-authorized")
-        else:
+        elif not self.management.take(element):
             self.emit(Ignored(f"unknown element {element.tag!r}"))
 
     def _received_starttls(self, element: etree.Element) -> None:

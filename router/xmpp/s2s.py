@@ -1,6 +1,7 @@
-"""What both ends of a server-to-server stream do alike: dialback, grants, the header's checks.
+"""What both ends of a server-to-server stream do alike: dialback, grants, stream management.
 
-`receiving` and `initiating` are the two roles; this is their common ground, and dialback's `Host`.
+`receiving` and `initiating` are the two roles; this is their common ground, and the `Host` of
+dialback and of stream management.
 """
 
 import weakref
@@ -13,23 +14,85 @@ from router.xmpp.errors import MisuseError, StreamError
 from router.xmpp.events import Event, Ignored, PairAuthorised
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
-from router.xmpp.reader import Header
+from router.xmpp.reader import Faulty, Header, Run
 from router.xmpp.states import Phase
+from router.xmpp.stream_management import StreamManagement
 from router.xmpp.xmlstream import XmlStream
 
 LANG = f"{{{names.XML}}}lang"
 
 
 class ServerStream(XmlStream):
-    """A server-to-server stream (RFC 6120, XEP-0220, XEP-0288), either role."""
+    """A server-to-server stream (RFC 6120, XEP-0198, XEP-0220, XEP-0288), either role."""
 
     NAMESPACE = names.SERVER
+    IS_INITIATING: bool
 
     def __init__(self, policy: Policy, new_id: Callable[[], str], phase: Phase, now: float) -> None:
         super().__init__(policy, new_id, phase, now)
         self.local = ""
         self.remote = ""
-        self._dialback = Dialback(weakref.proxy(self))  # no cycle: it goes when the stream goes
+        host = weakref.proxy(self)  # no cycle: it goes when the stream goes
+        self._dialback = Dialback(host)
+        self.management = StreamManagement(host, is_initiating=self.IS_INITIATING)
+
+    # --- stanzas, and their counts ---
+
+    def receive_bytes(self, octets: bytes, now: float) -> list[Event]:
+        """Take octets the peer sent; the events they caused, in order. Never raises for them."""
+        events = super().receive_bytes(octets, now)
+        self.management.answer_requests()
+        return events
+
+    def send_run(self, pair: DomainPair, octets: bytes, stanzas: int) -> None:
+        """Queue so many neutral stanzas of a pair that may be sent here.
+
+        MisuseError for any other pair.
+        """
+        super().send_run(pair, octets, stanzas)
+        self.management.sent += stanzas
+
+    def _received_run(self, run: Run) -> None:
+        super()._received_run(run)
+        self.management.received += run.counts.total
+
+    def _received_faulty(self, faulty: Faulty) -> None:
+        super()._received_faulty(faulty)
+        self.management.received += 1
+
+    def request_ack(self) -> bool:
+        """Ask the peer how much it has handled (XEP-0198 §4); False: it has handled everything.
+
+        Answered by `Acknowledged`, if after `SentManaged`.
+        """
+        return self.management.request()
+
+    def handled(self, total: int) -> None:
+        """Of the stanzas received since `ReceivedManaged`, the first `total` have an outcome."""
+        self.management.handled(total)
+
+    def answer_resume(
+        self, sm_id: str, received_before: int | None, peer_received: int
+    ) -> list[Event]:
+        """Answer `ResumeRequested`, whose two values come back; None: no such stream is known.
+
+        `received_before`: the stanzas received on the lost stream.
+        """
+        self.management.answer_resume(sm_id, received_before, peer_received)
+        return self._take_events()
+
+    def new_id(self) -> str:
+        """An identifier that no stranger can guess."""
+        return self._new_id()
+
+    def may_be_managed(self) -> bool:
+        """Whether something is proved, so that stanzas may pass (SMX-02)."""
+        return self.grants.proved()
+
+    def _before_closing_tag(self, *, peer_listens: bool) -> None:
+        self.management.closing(peer_listens=peer_listens)
+
+    # --- pairs ---
 
     def own_limits(self) -> str:
         """`<limits/>`: what we take of a peer that has proved its domain (LIM-01)."""

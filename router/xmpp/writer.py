@@ -22,6 +22,7 @@ TLS_FAILURE: Final = f"<failure xmlns='{names.TLS}'/>".encode() + CLOSING_TAG
 STARTTLS_REQUIRED_FEATURE: Final = f"<starttls xmlns='{names.TLS}'><required/></starttls>"
 STARTTLS_FEATURE: Final = f"<starttls xmlns='{names.TLS}'/>"
 BIDI_FEATURE: Final = f"<bidi xmlns='{names.BIDI_FEATURE}'/>"
+STREAM_MANAGEMENT_FEATURE: Final = f"<sm xmlns='{names.STREAM_MANAGEMENT}'/>"
 DIALBACK_FEATURE: Final = f"<dialback xmlns='{names.DIALBACK_FEATURE}'><errors/></dialback>"
 EXTERNAL_FEATURE: Final = (
     f"<mechanisms xmlns='{names.SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
@@ -82,7 +83,7 @@ def stream_error(error: StreamError) -> bytes:
     application = ""
     if error.application is not None:
         namespace, element = error.application
-        application = f"<{element} xmlns='{namespace}'/>"
+        application = f"<{element} xmlns='{namespace}'{attributes(error.attributes)}/>"
     return (
         f"<stream:error><{error.condition} xmlns='{names.STREAM_ERRORS}'/>{text}{application}"
         f"</stream:error>"

@@ -106,8 +106,11 @@ class XmlStream:
         """Whether stanzas of `pair` may leave on this stream now."""
         return pair in self.grants.send and self.phase not in _QUIET
 
-    def send_run(self, pair: DomainPair, octets: bytes) -> None:
-        """Queue neutral stanzas of a pair that may be sent here; MisuseError for any other."""
+    def send_run(self, pair: DomainPair, octets: bytes, stanzas: int) -> None:
+        """Queue so many neutral stanzas of a pair that may be sent here.
+
+        MisuseError for any other pair.
+        """
         if not self.may_send(pair):
             raise MisuseError(f"{pair} may not be sent on this stream")
         self._out.append(octets)
@@ -128,7 +131,7 @@ class XmlStream:
         if self.phase is Phase.CLOSED:
             return None
         due = (self._handshake_deadline, self._close_deadline, self._next_deadline())
-        return min((at for at in due if at is not None), default=None)
+        return min([at for at in due if at is not None], default=None)
 
     def deadline_passed(self, now: float) -> list[Event]:
         """The caller's clock has reached `deadline()`."""
@@ -158,6 +161,9 @@ class XmlStream:
     def _secured(self) -> None:
         """TLS has just been established."""
 
+    def _before_closing_tag(self, *, peer_listens: bool) -> None:
+        """Our closing tag is written next; `peer_listens`: the peer's has not come."""
+
     def _next_deadline(self) -> float | None:
         return None
 
@@ -186,6 +192,7 @@ class XmlStream:
         if not self._header_sent or self.phase in _HANDSHAKE:
             self._end(StreamClosed(None, False, "closed before the stream began", abrupt=True))
             return
+        self._before_closing_tag(peer_listens=True)
         self._move(Input.CLOSE)
         self._out.append(writer.CLOSING_TAG)
         self._close_deadline = self._now + self.policy.close_timeout_s
@@ -308,8 +315,9 @@ class XmlStream:
     def _received_end(self) -> None:
         """The peer's closing tag: answer it unless ours went first (RFC 6120 §4.4)."""
         ours_first = self.phase is Phase.CLOSING
+        self._before_closing_tag(peer_listens=False)
         self.write(writer.CLOSING_TAG)
-        self._end(StreamClosed(None, not ours_first))
+        self._end(StreamClosed(None, not ours_first, is_complete=True))
 
     def _fail(self, error: StreamError) -> None:
         if self.phase is Phase.CLOSED:

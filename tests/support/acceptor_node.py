@@ -26,6 +26,8 @@ from router.wire.frames import (
     Attached,
     Frame,
     Joined,
+    Sync,
+    Synced,
 )
 from router.wire.shard import SHARDS
 from router.xmpp.pair import DomainPair
@@ -53,7 +55,8 @@ class Node:
         self.acceptor = Acceptor(self.loop, config, OWN, self.endpoint, context, resolver)
         self.listener = Listener(self.loop, self.acceptor.openings, self.acceptor.admission)
         self.worker = self.new_worker("w0.1")
-        self.version = 0
+        self.version = self.generation = 0
+        self._owners: tuple[str, ...] = ()
         self.others: tuple[tuple[str, str], ...] = ()
         self.s2s_port = self.component_port = 0
         self._wires: list[Wire] = []
@@ -80,8 +83,10 @@ class Node:
     def owned(self, owners: tuple[str, ...]) -> None:
         """The supervisor says whose each shard is; "": nobody's."""
         self.version += 1
+        if owners != self._owners:
+            self._owners, self.generation = owners, self.version
         acceptors = ((OWN, self.endpoint), *self.others)
-        generations = (self.version,) * SHARDS
+        generations = (self.generation,) * SHARDS
         self.acceptor.membership(Membership(self.version, acceptors, owners, generations))
 
     def counts(self, name: str, *labels: str) -> float:
@@ -143,7 +148,7 @@ class Component:
 
 
 class Other:
-    """Another acceptor on the bus: what it is told, and what it says."""
+    """Another acceptor on the bus: what it is told, and what it says. It has taken nothing."""
 
     name = "a1.1"
 
@@ -151,10 +156,15 @@ class Other:
         self.told: list[Frame] = []
         self.endpoint = f"ipc://{directory}/{self.name}.bus"
         self._bound = RouterSocket(
-            node.loop, node.context, self.endpoint, lambda _, parts: self.told.append(decode(parts))
+            node.loop, node.context, self.endpoint, lambda _, parts: self._hear(decode(parts))
         )
         self._link = Worker(node.context, node.endpoint, self.name)
         self.send = self._link.send
+
+    def _hear(self, frame: Frame) -> None:
+        self.told.append(frame)
+        if isinstance(frame, Sync):
+            self.send(Synced(frame.number))
 
     def close(self) -> None:
         self._bound.close()

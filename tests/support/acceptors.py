@@ -18,6 +18,8 @@ from router.metrics import Counters
 from router.wire.bus import DealerSocket
 from router.wire.codec import decode, encode
 from router.wire.frames import Data, Forward, Frame
+from router.wire.leases import Leases
+from router.wire.shard import SHARDS
 from router.xmpp.certificate import NO_CERTIFICATE, Evidence
 from router.xmpp.events import Event
 from router.xmpp.states import Phase
@@ -55,6 +57,15 @@ class Changing:
                 await self._changed.wait()
 
 
+def live_leases(generation: int, owner: str = "w0.1") -> Leases:
+    """All shards are leased to a worker that has been told everything."""
+    leases = Leases()
+    for shard in range(SHARDS):
+        leases.lease(shard, owner, generation)
+        leases.live[shard] = True
+    return leases
+
+
 class Hub(Changing):
     """A connection's acceptor that only writes down: (what, value) in order."""
 
@@ -86,6 +97,9 @@ class Hub(Changing):
 
     def moved(self, connection: Connection, before: Phase) -> None:
         """For the log alone."""
+
+    def drained(self, connection: Connection) -> None:
+        self._hear("drained")
 
     def tls_done(self, connection: Connection, session: TlsSession | None, reason: str) -> None:
         self._hear("tls", reason if session is None else session.version)
@@ -270,6 +284,7 @@ def forward(owner: str, data: Data, stream: int) -> Forward:
         data.pair,
         data.generation,
         stream,
+        0,
         data.octets,
     )
 

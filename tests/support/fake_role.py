@@ -3,7 +3,9 @@
     python fake_role.py ROLE BEHAVIOUR JOURNAL --config … --slot … and so on
 
 BEHAVIOUR is "serve", "die" (before Hello), "unready" (Hello, no Ready), "deaf" (ignores Drain) or
-"learn" (says that it learned something of a peer called as it is itself).
+"learn" (says that it learned something of a peer called as it is itself), "leave" (asks to be replaced
+when it is told of the membership, the first incarnation alone), "crash" (exits 1 then, the first alone) or
+"once" (the first incarnation serves, later ones die).
 Each message received is a line of JSON in JOURNAL. Every connection it accepts gets its id.
 """
 
@@ -20,17 +22,24 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from router.wire.control import (
+    DRAIN_END,
     Answer,
     Ask,
     Beat,
     Drain,
     Drained,
     Hello,
+    Leaving,
+    Membership,
     Message,
     PeerFacts,
     Ready,
+    Reload,
+    Reloaded,
 )
 from router.wire.control_link import ControlLink, beat, connect
+
+HEALTHY_S = 1.2  # longer than what the supervisor calls young
 
 COUNTERS = (
     ("causeway_tcp_connections_total", ("in",), 1),
@@ -44,19 +53,29 @@ class FakeRole:
         self.arguments = arguments
         self.ended = asyncio.Event()
         self.link: ControlLink | None = None
+        self.is_leaving = False
 
     def received(self, message: Message) -> None:
         line = {"id": self.id, "kind": type(message).__name__, **dataclasses.asdict(message)}
         with self.arguments.journal.open("a") as journal:
             journal.write(json.dumps(line) + "\n")
         assert self.link is not None
+        is_first = self.arguments.incarnation == "1"
         match message:
+            case Membership() if self.arguments.behaviour == "leave" and is_first:
+                if not self.is_leaving:
+                    self.is_leaving = True
+                    self.link.send(Leaving())
+            case Membership() if self.arguments.behaviour == "crash" and is_first:
+                asyncio.get_running_loop().call_later(HEALTHY_S, os._exit, 1)
+            case Reload(number=number):
+                self.link.send(Reloaded(number, ()))
             case Ask(request=request, what=what, arguments=arguments):
                 row = {"acceptor": self.id, "number": 1, "asked": (what, *arguments)}
                 self.link.send(Answer(request, (row,)))
             case Drain(phase=phase) if self.arguments.behaviour != "deaf":
                 self.link.send(Drained(phase))
-                if phase == 5:
+                if phase == DRAIN_END:
                     self.link.send(Beat(COUNTERS))
                     self.ended.set()
 
@@ -90,7 +109,9 @@ def main() -> None:
         parser.add_argument(name, required=True)
     parser.add_argument("--listen", action="append", default=[])
     arguments = parser.parse_args()
-    if arguments.behaviour == "die":
+    if arguments.behaviour == "die" or (
+        arguments.behaviour == "once" and arguments.incarnation != "1"
+    ):
         sys.exit(3)
     asyncio.run(FakeRole(arguments.role[0], arguments).run())
 

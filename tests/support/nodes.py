@@ -67,7 +67,7 @@ async def node(
     assert status == 0, running.log()
     assert "Traceback" not in running.log(), running.log()
     assert '"exception"' not in running.log(), running.log()
-    crashes = [e for e in logged(running, "process.ended") if e["how"] != "exit code 0"]
+    crashes = [e for e in logged(running, "process.ended") if e["level"] == "warning"]
     assert len(crashes) == killed, crashes
 
 

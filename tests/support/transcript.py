@@ -2,8 +2,8 @@ r"""Wire conversations as text: one side is a stream core, the other is the file
 
 Head: `# title`, then `name: value` lines up to an empty line. `clauses` (ids), `role` (receiving,
 initiating, component), `hosted`, and `policy`: words out of `tls=optional`, `dialback=off`,
-`require=certificate`, `bidi=off`, `deny`, `direct`, `no-certificate`. `segments: matter` says that
-the lines of the peer must arrive as they stand.
+`require=certificate`, `bidi=off`, `deny`, `direct`, `no-certificate`, `management`, `resumable`.
+`segments: matter` says that the lines of the peer must arrive as they stand.
 
 Body, in order; a line that begins with white space goes on with the line above it:
 
@@ -12,6 +12,7 @@ Body, in order; a line that begins with white space goes on with the line above 
     ! tls capulet.example   TLS is up, the certificate covers these domains ("none": no certificate)
     ! certificate now names …, ! time +61, ! eof, ! close, ! attach yes|no
     ! verdict PAIR ID ANSWER, ! verify PAIR ID KEY, ! send PAIR OCTETS, ! may-send PAIR yes|no
+    ! handled TOTAL, ! request-ack, ! resume ID BEFORE|unknown RECEIVED, ! lost ID RECEIVED
     * an event, as `told` writes it; all must be listed
 
 In S lines `{name}` stands for any attribute value or text, the same one wherever it is named again;
@@ -58,6 +59,9 @@ WORDS = {
     "bidi-feature": f"<bidi xmlns='{names.BIDI_FEATURE}'/>",
     "dialback-feature": f"<dialback xmlns='{names.DIALBACK_FEATURE}'><errors/></dialback>",
     "limits": announcement(LIMITS.max_stanza_bytes),
+    "sm": f"<sm xmlns='{names.STREAM_MANAGEMENT}'/>",
+    "xmlns-sm": f"xmlns='{names.STREAM_MANAGEMENT}'",
+    "r": f"<r xmlns='{names.STREAM_MANAGEMENT}'/>",
     "stanza-errors": names.STANZA_ERRORS,
     "stream-errors": names.STREAM_ERRORS,
 }
@@ -188,7 +192,21 @@ class Conversation:
                 return []
             case "send":
                 pair, _, octets = rest.partition(" ")
-                core.send_run(_pair(pair), octets.encode())
+                core.send_run(_pair(pair), octets.encode(), 1)
+                return []
+            case "handled" if isinstance(core, ServerStream):
+                core.handled(int(rest))
+                return []
+            case "request-ack" if isinstance(core, ServerStream):
+                core.request_ack()
+                return []
+            case "resume" if isinstance(core, ServerStream):
+                sm_id, before, received = rest.split()
+                total = None if before == "unknown" else int(before)
+                return core.answer_resume(sm_id, total, int(received))
+            case "lost" if isinstance(core, InitiatingStream):
+                sm_id, received = rest.split()
+                core.lost = (sm_id, int(received))
                 return []
         raise ValueError(f"{verb} {rest}")
 
@@ -284,6 +302,20 @@ def told(event: Event) -> str:
             return "starttls"
         case events.Ignored():
             return "ignored"
+        case events.SentManaged():
+            return "what we send is counted"
+        case events.ReceivedManaged():
+            return "what we receive is counted"
+        case events.Acknowledged(total):
+            return f"acknowledged {total}"
+        case events.ManagementRefused():
+            return "what we send is not counted"
+        case events.ResumeRequested(sm_id, received):
+            return f"would resume {sm_id} with {received}"
+        case events.Resumed(sm_id, received):
+            return f"resumed {sm_id} with {received}"
+        case events.NotResumed(sm_id):
+            return f"not resumed {sm_id}"
         case events.StreamClosed(condition, by_peer, _, abrupt):
             who = "the peer" if by_peer else "us"
             return f"closed by {who}: {'abruptly' if abrupt else condition or 'in order'}"
@@ -310,6 +342,8 @@ def _core(head: dict[str, str]) -> XmlStream:
         rule=rule,
         tls_required="tls=optional" not in words,
         dialback="dialback=off" not in words,
+        stream_management="management" in words,
+        resume_s=30.0 if "resumable" in words else 0.0,
     )
     direct = "direct" in words
     match head["role"]:

@@ -47,7 +47,10 @@ def test_an_acceptor_takes_its_lanes_and_its_streams_along():
     for source, stream in (("a0.1", STREAM), ("a1.1", StreamId("a0.1", 3)), ("a2.1", STREAM)):
         lanes.begin((source, 1), PAIR, 1)
         lanes.bind((source, 1), stream)
-    lanes.acceptor_gone("a1.1")
+    lanes.begin(("a0.1", 2), PAIR, 1)
+    lanes.end(STREAM, PAIR)
+    returned = lanes.acceptor_gone("a1.1")
+    assert [key for key, _ in returned] == [("a0.1", 1), ("a2.1", 1)], "over or not"
     assert lanes.find(("a1.1", 1)) is None
     assert lanes.find(("a0.1", 1)).is_over
     assert lanes.find(("a2.1", 1)).is_over

@@ -14,7 +14,19 @@ import zmq
 from router.config import Config, Domain, Limits, write_snapshot
 from router.wire.bus import RouterSocket
 from router.wire.codec import decode, encode
-from router.wire.control import Answer, Ask, Beat, Drain, Hello, Membership, Message, Ready
+from router.wire.control import (
+    Answer,
+    Ask,
+    Beat,
+    Drain,
+    Hello,
+    Leaving,
+    Membership,
+    Message,
+    Ready,
+    Reload,
+    Reloaded,
+)
 from router.wire.control_link import ControlLink
 from router.wire.endpoints import CONTROL_SOCKET, bus_endpoint
 from router.wire.frames import (
@@ -51,7 +63,7 @@ def run(pair: DomainPair = OUT, *, lane: int = 1, egress: StreamId | None = None
 
 
 def forward(owner: str, stream: int, pair: DomainPair = OUT, lane: int = 1) -> Forward:
-    return Forward(owner, lane, 1, 1, Counts(1, 0, 0), pair, 1, stream, b"<message/>")
+    return Forward(owner, lane, 1, 1, Counts(1, 0, 0), pair, 1, stream, 0, b"<message/>")
 
 
 class Surroundings:
@@ -71,6 +83,9 @@ class Surroundings:
         self._server = await self._loop.create_unix_server(
             self._accept, self.run_dir / CONTROL_SOCKET
         )
+
+    def close_door(self) -> None:
+        self._server.close()
 
     def _accept(self) -> ControlLink:
         self.link = ControlLink(self.told.append, lambda: None)
@@ -170,7 +185,7 @@ async def ends(worker: asyncio.subprocess.Process) -> int:
 
 
 async def test_it_reports_in_and_beats(around, worker):
-    assert around.told[:2] == [Hello(WORKER, worker.pid), Ready()]
+    assert around.told[:2] == [Hello(WORKER, worker.pid, CONFIG.digest()), Ready()]
     beat = await around.is_told(Beat)
     assert beat.counters == (("causeway_backlog_bytes", (), 0),)
 
@@ -224,7 +239,7 @@ async def test_what_waits_too_long_is_refused_without_being_asked(around):
     around.say(A, run())
     text = "no stream in time"
     await around.hears(A, Reject(1, 1, 1, 1, "remote-server-timeout", "wait", text))
-    worker.terminate()
+    around.tell(Drain(5))
     assert await ends(worker) == 0
 
 
@@ -274,11 +289,22 @@ async def test_the_earlier_phases_of_a_drain_are_not_its_business(around, worker
     await around.hears(A, Dial(OUT))
 
 
-async def test_sigint_is_ignored_and_sigterm_ends_it(around, worker):
+async def test_sigint_is_ignored_and_sigterm_has_it_replaced_first(around, worker):
     await around.introduce(A)
     worker.send_signal(signal.SIGINT)
     around.say(A, run())
     await around.hears(A, Dial(OUT))
+    worker.send_signal(signal.SIGTERM)
+    await around.is_told(Leaving)
+    around.say(A, run(lane=2))
+    assert worker.returncode is None, "another one takes its shards first"
+    around.tell(Drain(5))
+    assert await ends(worker) == 0
+
+
+async def test_a_second_sigterm_ends_it_at_once(around, worker):
+    worker.send_signal(signal.SIGTERM)
+    await around.is_told(Leaving)
     worker.send_signal(signal.SIGTERM)
     assert await ends(worker) == 0
 
@@ -294,15 +320,43 @@ async def test_without_its_supervisor_it_serves_on(around, worker):
 async def test_without_its_supervisor_it_ends_in_the_end(around, monkeypatch):
     monkeypatch.setattr(process, "ORPHAN_GRACE_S", 0.05)
     monkeypatch.setattr(process, "ORPHAN_DRAIN_S", 0.05)
-    running = asyncio.create_task(Worker(WORKER, CONFIG).run(around.run_dir / CONTROL_SOCKET))
+    running = asyncio.create_task(
+        Worker(WORKER, CONFIG).run(around.run_dir / CONTROL_SOCKET, around.run_dir / "config.json")
+    )
     await around.is_told(Ready)
+    around.close_door()
     around.link.close()
     assert await asyncio.wait_for(running, 10) == 0
 
 
+async def test_another_supervisor_finds_it_as_it_is(around, worker):
+    await around.introduce(A)
+    around.told.clear()
+    around.link.close()
+    await around.is_told(Beat)
+    assert around.told[:2] == [Hello(WORKER, worker.pid, CONFIG.digest()), Ready()]
+    around.membership(A)
+    await around.hears(A, Joined(2))
+    around.tell(Drain(5))
+    assert await ends(worker) == 0
+
+
+async def test_a_new_snapshot_is_gone_by(around, worker):
+    await around.introduce(A)
+    around.say(A, run(OUT.inverse()))
+    await around.is_told(Beat, lambda beat: beat.counters == (("causeway_backlog_bytes", (), 10),))
+    write_snapshot(replace(CONFIG, domains={}), around.run_dir / "config.json")
+    around.tell(Reload(4))
+    assert await around.is_told(Reloaded) == Reloaded(4, ())
+    text = "neither domain is hosted here"
+    await around.hears(A, Reject(1, 1, 1, 1, "remote-server-not-found", "cancel", text))
+
+
 async def test_a_bus_that_takes_nothing_ends_it(around, monkeypatch):
     monkeypatch.setattr(process.DealerSocket, "send", lambda *_: False)
-    running = asyncio.create_task(Worker(WORKER, CONFIG).run(around.run_dir / CONTROL_SOCKET))
+    running = asyncio.create_task(
+        Worker(WORKER, CONFIG).run(around.run_dir / CONTROL_SOCKET, around.run_dir / "config.json")
+    )
     await around.is_told(Ready)
     around.acceptor(A)
     around.membership(A)

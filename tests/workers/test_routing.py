@@ -20,6 +20,7 @@ from router.wire.frames import (
     Progress,
     Reject,
     Retire,
+    Returned,
     Revoked,
     StreamId,
     Verify,
@@ -28,7 +29,8 @@ from router.wire.frames import (
 from router.wire.shard import SHARDS, shard_of
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts
-from workers.routing import SETTLE_FIRST_S, SETTLE_SECOND_S, Routing, Send
+from workers.outbox import Send
+from workers.routing import SETTLE_FIRST_S, SETTLE_SECOND_S, Routing
 
 A, B, C = "a0.1", "a1.1", "a2.1"
 OUT = DomainPair("montague.example", "capulet.example")
@@ -90,7 +92,7 @@ def run(
     return Data(lane, epoch, first, Counts(count, 0, 0), pair, generation, egress, octets)
 
 
-def forwarded(owner: str, data: Data, stream: StreamId) -> Send:
+def forwarded(owner: str, data: Data, stream: StreamId, after: int | None = None) -> Send:
     return Send(
         stream.acceptor,
         Forward(
@@ -102,6 +104,7 @@ def forwarded(owner: str, data: Data, stream: StreamId) -> Send:
             data.pair,
             data.generation,
             stream.number,
+            data.first - 1 if after is None else after,
             data.octets,
         ),
     )
@@ -131,16 +134,61 @@ def test_a_hosted_domain_that_is_away(talk):
     talk.at(LONG_AFTER_START)
     assert rejections(talk.says(A, run(1, IN, count=3))) == [(A, 1, 1, 3, TIMEOUT)]
     talk.says(B, Attached("montague.example", 4))
-    data = run(4, IN)
-    assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 4))]
+    assert talk.says(A, run(4, IN)) == [Send(A, Returned(1, 1, 4, 3))]
+    data = run(4, IN, epoch=2)
+    assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 4), after=0)]
+
+
+def test_what_a_peer_has_of_an_epoch_has_no_holes(talk):
+    """A rejection and the reports of what follows travel on two links, and may cross.
+
+    So nothing of an epoch is forwarded once a run of it was rejected, also not what waited.
+    """
+    talk.says(A, run(1, count=5))
+    assert rejections(talk.says(A, run(6, count=2))) == [(A, 1, 6, 2, FULL)]
+    sent = talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
+    assert sent == [Send(A, Returned(1, 1, 1, 0))]
+    assert talk.says(A, run(8)) == []
+    again = run(1, epoch=2, count=5)
+    assert talk.says(A, again) == [forwarded(A, again, StreamId(A, 5))]
+    later = run(8, epoch=2)
+    assert talk.says(A, later) == [forwarded(A, later, StreamId(A, 5), after=5)]
+
+
+def test_what_comes_again_is_forwarded_again_and_says_so(talk):
+    """An egress stream has asked for it: go-back-N."""
+    talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
+    for first in (1, 2, 3):
+        talk.says(A, run(first))
+    for first, after in ((2, 0), (3, 2), (4, 3)):
+        data = run(first)
+        assert talk.says(A, data) == [forwarded(A, data, StreamId(A, 5), after=after)]
+
+
+def test_what_went_to_an_acceptor_that_died_is_returned_before_its_death_is_known(talk):
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
+    talk.says(A, run(1, count=3))
+    talk.says(A, run(4))
+    talk.says(A, run(2))
+    sends = talk.here(A)
+    assert sends[0] == Send(A, Returned(1, 1, 0, 4))
+    assert [type(send.frame) for send in sends].index(Joined) > 0
+    assert talk.says(A, run(5)) == []
+
+
+def test_an_epoch_that_was_over_is_returned_too_when_its_acceptor_dies(talk):
+    talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
+    talk.says(A, run(1))
+    talk.says(B, Revoked(9, OUT))
+    assert Send(A, Returned(1, 1, 0, 1)) in talk.here(A)
 
 
 def test_between_hosted_domains_nothing_is_dialled(talk):
     talk.at(LONG_AFTER_START)
     assert rejections(talk.says(A, run(1, INSIDE))) == [(A, 1, 1, 1, TIMEOUT)]
     talk.says(A, Attached("verona.example", 7))
-    data = run(2, INSIDE)
-    assert talk.says(A, data) == [forwarded(A, data, StreamId(A, 7))]
+    data = run(2, INSIDE, lane=2)
+    assert talk.says(A, data) == [forwarded(A, data, StreamId(A, 7), after=0)]
 
 
 @pytest.mark.clause("RTE-04")
@@ -165,7 +213,7 @@ def test_an_older_attachments_end_comes_late(talk):
     talk.says(A, Detached("montague.example", 3))
     assert talk.says(A, run(2, IN)) == []
     data = run(2, IN, epoch=2)
-    assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 4))]
+    assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 4), after=0)]
 
 
 # --- to a remote domain ---
@@ -304,8 +352,6 @@ def test_a_full_backlog_refuses_the_newest(talk):
     assert rejections(talk.says(A, run(6, count=2))) == [(A, 1, 6, 2, FULL)]
     assert talk.says(A, run(8)) == []
     assert rejections(talk.says(A, run(9))) == [(A, 1, 9, 1, FULL)]
-    kept = talk.says(A, Granted(5, OUT, initiated=True, mechanism="dialback"))
-    assert [send.frame.first for send in kept] == [1, 8]
 
 
 def test_octets_fill_a_backlog_too(talk):
@@ -482,7 +528,7 @@ def test_a_new_owner_keeps_to_the_streams_of_epochs(talk):
     talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     known, new = run(7, egress=StreamId(B, 9)), run(1, lane=2)
     for data in (known, new):
-        assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 9))]
+        assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 9), after=0)]
 
 
 @pytest.mark.clause("RTE-05")
@@ -491,7 +537,7 @@ def test_two_lanes_keep_to_two_streams(talk):
     talk.says(B, Granted(9, OUT, initiated=False, mechanism="dialback"))
     for lane, stream in ((1, StreamId(B, 9)), (2, StreamId(A, 5))):
         data, after = run(7, lane=lane, egress=stream), run(8, lane=lane)
-        assert talk.says(A, data) == [forwarded(A, data, stream)]
+        assert talk.says(A, data) == [forwarded(A, data, stream, after=0)]
         assert talk.says(A, after) == [forwarded(A, after, stream)]
 
 

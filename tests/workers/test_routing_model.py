@@ -27,6 +27,7 @@ from router.wire.frames import (
     Joined,
     Reject,
     Retire,
+    Returned,
     Revoked,
     StreamId,
 )
@@ -64,7 +65,7 @@ class Acceptor:
 
 @dataclass
 class Lane:
-    """A run is (first, count); a stanza's outcome is "delivered" or "rejected"."""
+    """A run is (first, count); a stanza's outcome: "delivered", "rejected" or "doubtful"."""
 
     pair: DomainPair
     epoch: int = 1
@@ -146,6 +147,9 @@ class World(RuleBasedStateMachine):
             return  # fenced
         match frame:
             case Joined():
+                for number, lane in self.lanes.items() if name == OWNER else ():
+                    if lane.egress is not None and lane.egress.acceptor not in self.acceptors:
+                        self.begin_epoch(number)  # the worker has returned what it knew of
                 self.introduce(name, frame.version)
             case Dial():
                 self.begin_dial(name)
@@ -154,6 +158,9 @@ class World(RuleBasedStateMachine):
             case Retire():
                 if frame.stream in acceptor.streams:
                     self.close_stream(name, frame.stream)
+            case Returned():
+                if frame.epoch == self.lanes[frame.lane].epoch:
+                    self.returned_by_worker(frame)
             case Reject():
                 lane = self.lanes[frame.lane]
                 if frame.epoch == lane.epoch:
@@ -191,6 +198,13 @@ class World(RuleBasedStateMachine):
                 lane.outcome[number] = "delivered"
                 lane.delivered.append(number)
                 acceptor.taken[frame.stream, frame.lane] = number
+
+    def returned_by_worker(self, frame: Returned) -> None:
+        """Of an acceptor that died, or because something of the epoch was rejected."""
+        lane = self.lanes[frame.lane]
+        for number in range(max(frame.first, 1), frame.doubt + 1):
+            lane.outcome.setdefault(number, "doubtful")
+        self.begin_epoch(frame.lane)
 
     def begin_epoch(self, number: int) -> None:
         self.lanes[number].epoch += 1
@@ -340,16 +354,13 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.deaths < MAX_DEATHS)
     @rule()
     def the_other_acceptor_dies(self):
-        """What it took is gone for good; owners fence their epochs everywhere and go on."""
+        """What it took is gone for good; the worker tells what it had forwarded to it."""
         self.deaths += 1
         (gone,) = self.acceptors.keys() - {OWNER}
         del self.acceptors[gone]
         self.incarnation += 1
         self.acceptors[f"a1.{self.incarnation}"] = Acceptor()
         self.new_membership()
-        for number, lane in self.lanes.items():
-            if lane.egress is None or lane.egress.acceptor == gone:
-                self.begin_epoch(number)
 
     @rule(seconds=st.sampled_from([1.0, 31.0]))
     def time_passes(self, seconds):

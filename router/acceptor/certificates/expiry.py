@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from router.acceptor.connection import Connection
+from router.xmpp.events import PairAuthorised
+from router.xmpp.s2s import ServerStream
 
 _LONGEST_S: Final = 3600.0
 """The wall clock may be set meanwhile."""
@@ -29,6 +31,15 @@ class Expiries:
         self._ends: dict[Connection, dict[str, float]] = {}
         self._next = float("inf")
         self._timer: asyncio.TimerHandle | None = None
+
+    def authorised(self, connection: Connection, core: ServerStream, event: PairAuthorised) -> None:
+        """A pair has been proved on this stream, perhaps by the peer's certificate."""
+        if connection.direction == "out":  # the mechanism is how we proved ourselves
+            rule = core.policy.rule(core.remote)
+            if rule.require_certificate or not core.policy.dialback:
+                self.proved(connection, core.remote)
+        elif event.mechanism == "external" and not event.may_send:
+            self.proved(connection, event.pair.sender)
 
     def proved(self, connection: Connection, domain: str) -> None:
         """The peer's certificate may have proved this domain on the stream; else nothing ends."""

@@ -1,7 +1,7 @@
 """Our certificates: which one a hosted domain shows, and the TLS context that shows it.
 
-Read once; SIGHUP makes a new store, and connections begun with the old one keep it. The acceptor
-asks here for every connection. How contexts are set is `contexts`'; judging peers is `verdict`'s.
+Read at the start and at a reload; connections keep what they began with. The acceptor asks here for
+every connection. How contexts are set is `contexts`'; judging peers is `verdict`'s.
 """
 
 from collections.abc import Sequence
@@ -25,16 +25,25 @@ class CertificateStore:
     """
 
     def __init__(self, directory: Path, hosted: Sequence[str]) -> None:
+        self._credentials: dict[str, Credential] = {}
+        self.reload(directory, hosted)
+
+    def reload(self, directory: Path, hosted: Sequence[str]) -> list[str]:
+        """Read all of it anew; the `problems`. A domain whose files have become unusable keeps
+        what it had.
+        """
         self._directory = directory
         self._problems: list[str] = []
         found = self._read()
-        self._credentials: dict[str, Credential] = {}
-        for domain in hosted:
-            if (credential := self._choose(jid.domain(domain), found)) is not None:
-                self._credentials[jid.domain(domain)] = credential
+        before, self._credentials = self._credentials, {}
+        for domain in map(jid.domain, hosted):
+            credential = self._choose(domain, found) or before.get(domain)
+            if credential is not None:
+                self._credentials[domain] = credential
         self._default = next(iter(self._credentials.values()), None)
         self._servers: dict[tuple[Credential, bool], SSL.Context] = {}
         self._clients: dict[tuple[Credential | None, bool], SSL.Context] = {}
+        return self.problems()
 
     def problems(self) -> list[str]:
         """Files that cannot be used, and domains that have no certificate or an unfit one."""

@@ -7,6 +7,7 @@ stream to be asked on. What the shard wants to know goes out as frames.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from itertools import count
 from random import Random
 from typing import Any
@@ -88,6 +89,7 @@ class Dialer:
         self._connecting = Turns(_CONNECTING)
         self._toward: dict[str, list[Dial]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_one_way = False
         self._is_draining = False
 
     # --- asked by workers ---
@@ -292,6 +294,8 @@ class Dialer:
             self._history.note(*dial.pair, "connect", to=where, failed=str(error) or "no answer")
             return outcome
         self._backoff.succeeded(place)
+        if self._is_one_way:
+            approach = replace(approach, bidi=False)
         connection = self._new_connection(dial.pair, target, approach)
         line = self._lines.opened(connection, approach)
         dial.join(line, self._loop.create_future())
@@ -362,6 +366,14 @@ class Dialer:
         for dial in self._dials.values():
             if not dial.authorised and shard_of(*dial.pair) in shards:
                 yield Dialling(dial.pair)
+
+    def dial_one_way(self) -> None:
+        """Ask for bidi no more: what opens from now on brings nothing."""
+        self._is_one_way = True
+
+    def reload(self, config: Config) -> None:
+        """Whom to dial, and where, another configuration says from now on."""
+        self._config = self._places.config = config
 
     def drain(self) -> None:
         """Open nothing more; whoever waits for a turn learns of it."""

@@ -17,21 +17,21 @@ class Places:
     def __init__(
         self, config: Config, resolver: Resolver, listening: Listening | None = None
     ) -> None:
-        self._config = config
+        self.config = config
         self._resolver = resolver
         self._listening = listening or Listening()
 
     async def targets(self, domain: str) -> tuple[Target, ...]:
         """The targets in order of attempt (RFC 6120 §3.2). Raises Unresolvable."""
-        peer = self._config.peer(domain)
+        peer = self.config.peer(domain)
         if peer.target is None:
             return await self._resolver.targets(domain)
         return (Target(peer.target.host, peer.target.port, peer.target_tls),)
 
     async def addresses(self, domain: str, target: Target) -> list[str]:
         """The addresses of a target of the domain that may be dialled. Raises Unresolvable."""
-        is_static = self._config.peer(domain).target is not None
-        allow_private = is_static or self._config.dial.allow_private_addresses
+        is_static = self.config.peer(domain).target is not None
+        allow_private = is_static or self.config.dial.allow_private_addresses
         found = await self._resolver.addresses(target.host)
         return [
             address

@@ -9,7 +9,9 @@ from router.wire.frames import (
     Dial,
     Dialling,
     Granted,
+    Joined,
     Progress,
+    Returned,
     StreamId,
     Verify,
 )
@@ -100,7 +102,9 @@ async def test_what_an_acceptor_took_is_in_doubt_when_it_dies(node: Node, other:
     other.send(Dial(OUTWARD))  # on the same link: once it is heard, so was the report
     await node.worker.hears(Dialling)
     node.others = ()
-    await node.owned_by(node.worker)
+    node.owned((node.worker.name,) * SHARDS)
+    node.worker.send(Returned(data.lane, 1, 0, 1))
+    node.worker.send(Joined(node.version))
     bounce = await node.worker.hears(Data, pair=INWARD)
     assert b"<remote-server-timeout " in bounce.octets
     again = await node.worker.hears(Data)
@@ -114,7 +118,7 @@ async def test_runs_of_another_acceptor_are_reported_to_it_until_it_dies(
     wire = await capulet.authenticated(node.s2s_port)
     granted = await node.worker.hears(Granted)
     octets = message(MONTAGUE, CAPULET, 1).encode()
-    data = Data(5, 1, 1, Counts(1, 0, 0), OUTWARD, node.version, None, octets)
+    data = Data(5, 1, 1, Counts(1, 0, 0), OUTWARD, node.generation, None, octets)
     node.worker.send(forward(other.name, data, granted.stream))
     await wire.until("</message>")
     await eventually(lambda: Progress(5, 1, granted.stream, 1, 1, "tcp") in other.told)

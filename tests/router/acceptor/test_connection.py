@@ -45,12 +45,12 @@ def fresh(**changes: object) -> ReceivingStream:
 
 def outgoing(octets: bytes, first: int = 1, count: int = 1) -> Forward:
     """A run of ours for the peer."""
-    return Forward("a0.1", 5, 1, first, Counts(count, 0, 0), PAIR, 1, 1, octets)
+    return Forward("a0.1", 5, 1, first, Counts(count, 0, 0), PAIR, 1, 1, 0, octets)
 
 
 def send(connection: Connection, frame: Forward) -> None:
-    assert connection.outlet.take(frame)
-    connection.send_run(frame.pair, frame.octets)
+    connection.outlet.take(frame, frame.counts.total)
+    connection.send_run(frame.pair, frame.octets, frame.counts.total)
 
 
 def done(connection: Connection) -> int:
@@ -88,7 +88,7 @@ async def test_the_peer_is_answered_before_the_hub_is_told() -> None:
         def happened(self, connection: Connection, event: object) -> None:
             super().happened(connection, event)  # type: ignore[arg-type]
             if isinstance(event, RunReceived):
-                connection.send_run(PAIR, b"<message id='because'/>")
+                connection.send_run(PAIR, b"<message id='because'/>", 1)
 
     connection, transport = wired(core, Writing())
     key = f"<db:result from='{CAPULET}' to='{MONTAGUE}'>key</db:result>"
@@ -126,7 +126,7 @@ async def test_only_pairs_that_may_leave_here_leave() -> None:
     transport.feed(END)
     assert not connection.may_send(PAIR)
     with pytest.raises(MisuseError):
-        connection.send_run(PAIR, b"<message/>")
+        connection.send_run(PAIR, b"<message/>", 1)
 
 
 # --- the end ---

@@ -12,8 +12,10 @@ from tests.support.eventually import eventually
 class Stream:
     """As much of a connection as a drain sees."""
 
-    def __init__(self, node: "Node", direction: str, leg: str) -> None:
+    def __init__(self, node: "Node", direction: str, leg: str, *, is_bidi: bool = False) -> None:
         self._node = node
+        self.core = self
+        self.is_bidi = is_bidi
         self.direction = direction
         self.leg = leg
 
@@ -40,6 +42,9 @@ class Node:
     def close(self) -> None:
         self.log.append("stop listening")
 
+    def dial_one_way(self) -> None:
+        self.log.append("dial one way")
+
     def begin_drain(self) -> None:
         self.log.append("dial nobody")
 
@@ -57,11 +62,22 @@ async def test_first_the_streams_that_peers_opened() -> None:
     node = Node()
     phase = node.phase(1)
     await eventually(lambda: "close in s2s" in node.log)
-    assert node.log == ["stop listening", "close in s2s"]
+    assert node.log == ["stop listening", "dial one way", "close in s2s"]
     assert not phase.done()
     node.theirs.gone()
     await phase
-    assert node.log == ["stop listening", "close in s2s"]
+    assert node.log == ["stop listening", "dial one way", "close in s2s"]
+
+
+async def test_with_them_go_our_own_on_which_peers_may_send() -> None:
+    node = Node()
+    node.ours.is_bidi = True
+    phase = node.phase(1)
+    await eventually(lambda: "close in s2s" in node.log)
+    assert node.log == ["stop listening", "dial one way", "close out s2s", "close in s2s"]
+    node.theirs.gone()
+    node.ours.gone()
+    await phase
 
 
 async def test_then_the_components() -> None:
@@ -105,6 +121,7 @@ async def test_no_phase_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         await node.phase(number)
     assert node.log == [
         "stop listening",
+        "dial one way",
         "close in s2s",
         "close in component",
         "dial nobody",

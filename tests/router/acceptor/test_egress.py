@@ -8,14 +8,33 @@ import pytest
 from router.acceptor.connection import Connection
 from router.acceptor.egress import Egress
 from router.acceptor.ingress import Ingress
+from router.acceptor.window import Window
 from router.metrics import Counters
-from router.wire.frames import Forward, Frame, Progress, Reject, Returned
+from router.wire.frames import (
+    Again,
+    Forward,
+    Frame,
+    Hold,
+    Progress,
+    Reject,
+    Returned,
+    Sync,
+    Synced,
+)
 from router.wire.owner import Owner
-from router.wire.shard import SHARDS
+from router.wire.shard import shard_of
 from router.xmpp.limits import StreamLimits
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts
-from tests.support.acceptors import Changing, Hub, connection_of, counted, over_tcp, read_exactly
+from tests.support.acceptors import (
+    Changing,
+    Hub,
+    connection_of,
+    counted,
+    live_leases,
+    over_tcp,
+    read_exactly,
+)
 from tests.support.eventually import eventually
 from tests.support.pump import MONTAGUE, PAIR, authenticated, policy
 
@@ -33,8 +52,9 @@ def forward(
     owner: str = "a0.1",
     count: int = 1,
     pair: DomainPair = PAIR,
+    after: int = 0,
 ) -> Forward:
-    return Forward(owner, lane, epoch, first, Counts(count, 0, 0), pair, 1, 1, octets)
+    return Forward(owner, lane, epoch, first, Counts(count, 0, 0), pair, 1, 1, after, octets)
 
 
 class Rig(Changing):
@@ -44,12 +64,18 @@ class Rig(Changing):
         super().__init__()
         self.told: list[tuple[str, Frame]] = []
         self.counters = Counters()
-        self.generations = [1] * SHARDS
+        self.leases = live_leases(1)
+        owner = Owner(self.leases)
         ingress = Ingress(
-            Owner([0] * SHARDS), self.counters, 1000, to_shard=self._no, to_acceptor=self._no
+            owner,
+            self.counters,
+            Window(owner, 1000, 1000),
+            to_shard=self._no,
+            to_acceptor=self._no,
+            call_later=self._no,
         )
         self.egress = Egress(
-            asyncio.get_running_loop(), ingress, self.generations, self._tell, BUFFER_BYTES
+            asyncio.get_running_loop(), ingress, self.leases, self._tell, BUFFER_BYTES
         )
         rig = self
 
@@ -98,7 +124,7 @@ async def test_a_run_is_written_and_reported_to_its_owner(rig: Rig) -> None:
 
 async def test_a_run_from_a_worker_that_has_lost_the_shard_is_dropped(rig: Rig) -> None:
     async with over_tcp(rig.stream) as peer:
-        rig.generations[:] = [2] * SHARDS
+        rig.leases.fence([(shard_of(*PAIR), 2)])
         rig.egress.forward(rig.stream, forward(1))
         rig.egress.forward(rig.stream, replace(forward(1, b"<iq/>"), generation=2))
         assert await read_exactly(peer, 5) == b"<iq/>"
@@ -230,23 +256,52 @@ async def test_nothing_is_waited_for_where_nothing_was_written(rig: Rig) -> None
 
 
 @pytest.mark.clause("ERR-06")
-async def test_what_waits_for_a_peer_that_does_not_read_is_bounded(rig: Rig) -> None:
+async def test_what_waits_for_a_peer_that_does_not_read_is_bounded_and_the_rest_waits_elsewhere(
+    rig: Rig,
+) -> None:
     async with over_tcp(rig.stream, SMALL_WINDOW_BYTES) as peer:
         runs = BUFFER_BYTES // len(LARGE) + 10
         for number in range(1, runs):
-            rig.egress.forward(rig.stream, forward(number, LARGE))
+            rig.egress.forward(rig.stream, forward(number, LARGE, after=number - 1))
         assert rig.stream.buffered() <= BUFFER_BYTES
-        refused = [frame for _, frame in rig.told if isinstance(frame, Reject)]
-        assert refused
-        assert {(frame.condition, frame.type) for frame in refused} == {
-            ("resource-constraint", "wait")
-        }
-        first = refused[0].first
-        assert [frame.first for frame in refused] == [*range(first, runs)]
-        await read_exactly(peer, (first - 1) * len(LARGE))
-        await eventually(lambda: not rig.stream.outlet.is_waiting())
-        rig.egress.forward(rig.stream, forward(runs, b"<iq/>"))
+        assert [frame for _, frame in rig.told] == [Hold(5, 1, True)], "told once"
+        await rig.until(lambda: ("a0.1", Hold(5, 1, False)) in rig.told)
+        assert not any(isinstance(frame, Reject | Again) for _, frame in rig.told)
+
+        took = max(frame.took for _, frame in rig.told if isinstance(frame, Progress))
+        assert runs - 10 <= took < runs - 1
+        await read_exactly(peer, took * len(LARGE))
+        await rig.hears(("a0.1", Again(5, 1, took, 0)))
+        for number in range(took + 1, runs):
+            rig.egress.forward(rig.stream, forward(number, b"<iq/>", after=took and number - 1))
         assert await read_exactly(peer, 5) == b"<iq/>"
+        await rig.until(lambda: not rig.stream.outlet.is_holding())
+
+
+async def test_a_gap_is_asked_for_and_nothing_behind_it_is_written(rig: Rig) -> None:
+    async with over_tcp(rig.stream) as peer:
+        rig.egress.forward(rig.stream, forward(1))
+        rig.egress.forward(rig.stream, forward(3, b"<presence/>", after=2))
+        assert rig.told == [("a0.1", Again(5, 1, 1, 0))]
+        rig.egress.forward(rig.stream, forward(2, b"<iq/>"))
+        assert await read_exactly(peer, 15) == b"<message/><iq/>"
+        assert rig.stream.stanzas_out == 2
+
+
+async def test_who_syncs_hears_what_was_taken_and_what_is_older_is_taken_no_more(rig: Rig) -> None:
+    shard = shard_of(*PAIR)
+    async with over_tcp(rig.stream) as peer:
+        rig.egress.forward(rig.stream, forward(1, b"<message/>" * 2, count=2))
+        rig.egress.forward(rig.stream, forward(1, owner="a7.1"))
+        await read_exactly(peer, 30)
+        rig.told.clear()
+        rig.egress.sync([rig.stream], "a0.1", Sync(8, ((shard, 2),)))
+        (report, answer) = rig.told
+        assert answer == ("a0.1", Synced(8))
+        assert (report[0], report[1].lane, report[1].took) == ("a0.1", 5, 2)
+        rig.egress.forward(rig.stream, forward(3, b"<iq/>", after=2))
+        rig.egress.forward(rig.stream, replace(forward(3, b"<presence/>"), generation=2))
+        assert await read_exactly(peer, 11) == b"<presence/>"
 
 
 async def test_a_closed_stream_whose_peer_reads_nothing_is_dropped_and_its_run_returned(

@@ -1,5 +1,6 @@
 """Retention and its books: every stanza that came in has one outcome or is still in flight."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.acceptor.ingress import Ingress
+from router.acceptor.window import Window
 from router.metrics import Counters
 from router.wire.frames import Data, Ended, Progress, Reject, Returned
 from router.wire.owner import Owner
@@ -15,7 +17,7 @@ from router.wire.shard import SHARDS, shard_of
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts, cut
-from tests.support.acceptors import Sent, counted
+from tests.support.acceptors import Sent, counted, live_leases
 
 CAPULET, MONTAGUE = "capulet.example", "montague.example"
 PAIR = DomainPair(CAPULET, MONTAGUE)
@@ -23,6 +25,7 @@ SHARD = shard_of(*PAIR)
 OTHER = DomainPair("tybalt.example", MONTAGUE)
 EGRESS = "a1.1"
 WINDOW_BYTES = 1000
+RETENTION_BYTES = 1_000_000
 
 KINDS = {
     "message": Counts(1, 0, 0),
@@ -48,6 +51,7 @@ class Stream:
     kept_bytes: int = 0
     stanzas_in: int = 0
     is_paused: bool = False
+    management: None = None
     history: list[str] = field(default_factory=list)
 
     def pause_reading(self) -> None:
@@ -65,13 +69,17 @@ class Books:
 
     def __init__(self) -> None:
         self.counters = Counters()
+        self.due: list[Callable[[], None]] = []
         self.sent = Sent()
+        self.leases = live_leases(7)
+        owner = Owner(self.leases)
         self.ingress = Ingress(
-            Owner([7] * SHARDS),
+            owner,
             self.counters,
-            WINDOW_BYTES,
+            Window(owner, WINDOW_BYTES, RETENTION_BYTES),
             to_shard=self.sent.to_shard,
             to_acceptor=self.sent.to_acceptor,
+            call_later=lambda after_s, work: self.due.append(work),
         )
 
     def run(self, stream: Any, *stanzas: bytes, pair: DomainPair = PAIR) -> Data:
@@ -87,7 +95,8 @@ class Books:
 
     def reject(self, data: Data, condition: str = "resource-constraint") -> None:
         self.ingress.rejected(
-            Reject(data.lane, data.epoch, data.first, data.counts.total, condition, "wait", "full")
+            "w0.1",
+            Reject(data.lane, data.epoch, data.first, data.counts.total, condition, "wait", "full"),
         )
 
     def outcomes(self, outcome: str) -> float:
@@ -222,7 +231,7 @@ def test_what_comes_back_from_a_dead_stream_is_sent_again_or_doubted(
     books: Books, stream: Any
 ) -> None:
     sent, unsent = books.run(stream, stanza()), books.run(stream, stanza())
-    books.ingress.returned(Returned(sent.lane, 1, 1, 1))
+    books.ingress.returned(EGRESS, Returned(sent.lane, 1, 1, 1))
     bounce, again = books.sent.data()[-2:]
     assert b"<remote-server-timeout " in bounce.octets
     assert (again.first, again.epoch, again.egress) == (unsent.first, 2, None)
@@ -233,9 +242,9 @@ def test_what_comes_back_from_a_dead_stream_is_sent_again_or_doubted(
 def test_the_death_of_an_egress_acceptor_is_a_return(books: Books, stream: Any) -> None:
     data = books.run(stream, stanza())
     books.ingress.progress(EGRESS, Progress(data.lane, 1, 9, took=1, done=0, level="tcp"))
-    books.ingress.acceptor_gone("a2.1", range(SHARDS))
+    books.ingress.lost("a2.1", range(SHARDS), is_told=True)
     assert books.in_flight() == 1
-    books.ingress.acceptor_gone(EGRESS, range(SHARDS))
+    books.ingress.lost(EGRESS, range(SHARDS), is_told=True)
     assert (books.outcomes("bounced"), books.in_flight()) == (1, 0)
     books.check()
 
@@ -350,7 +359,7 @@ def test_whatever_is_reported_in_whatever_order_the_books_balance(steps: list[An
             gone.add(stream.number)
             books.ingress.stream_gone(stream)
         elif what == "acceptor gone":
-            books.ingress.acceptor_gone(EGRESS, range(SHARDS))
+            books.ingress.lost(EGRESS, range(SHARDS), is_told=number % 2 == 0)
         elif what == "replay":
             books.ingress.replay(range(SHARDS))
         elif books.sent.data():
@@ -382,7 +391,7 @@ def report(books: Books, what: str, number: int, low: int, high: int) -> None:
     elif what == "reject":
         books.reject(data)
     else:
-        books.ingress.returned(Returned(data.lane, data.epoch, low, high))
+        books.ingress.returned(EGRESS, Returned(data.lane, data.epoch, low, high))
 
 
 def settle(books: Books) -> None:

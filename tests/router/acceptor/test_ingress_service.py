@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from router.acceptor.ingress import Ingress
+from router.acceptor.window import Window
 from router.wire.frames import Returned
 from router.wire.owner import Owner
-from router.wire.shard import SHARDS, shard_of
+from router.wire.shard import shard_of
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts, cut
 from tests.router.acceptor.test_ingress import PAIR, WINDOW_BYTES, Books, Stream
+from tests.support.acceptors import live_leases
 
 RELAY = "relay.montague.example"
 ASKING = DomainPair("capulet.example", RELAY)
@@ -29,12 +31,14 @@ class ServiceBooks(Books):
 
     def __init__(self) -> None:
         super().__init__()
+        owner = Owner(live_leases(7))
         self.ingress = Ingress(
-            Owner([7] * SHARDS),
+            owner,
             self.counters,
-            WINDOW_BYTES,
+            Window(owner, WINDOW_BYTES, 1_000_000),
             to_shard=self.sent.to_shard,
             to_acceptor=self.sent.to_acceptor,
+            call_later=lambda after_s, work: self.due.append(work),
             service=RELAY,
         )
 
@@ -128,7 +132,7 @@ def test_answers_go_on_when_their_stream_ends(books: ServiceBooks, stream: Any) 
     books.asked(stream, stanza())
     books.asked(stream, stanza())
     first, second = books.sent.data()
-    books.ingress.returned(Returned(first.lane, 1, first.first, first.first))
+    books.ingress.returned("a1.1", Returned(first.lane, 1, first.first, first.first))
     again = books.sent.data()[-1]
     assert (again.first, again.epoch) == (second.first, 2)
     books.done(again)

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import zmq
 
 from router.acceptor.links import Links
-from router.wire.bus import RouterSocket
-from router.wire.codec import decode
+from router.wire.bus import DealerSocket, RouterSocket
+from router.wire.codec import decode, encode
 from router.wire.control import Membership
 from router.wire.frames import (
     Announced,
@@ -22,6 +23,8 @@ from router.wire.frames import (
     Granted,
     Joined,
     Revoked,
+    Sync,
+    Synced,
 )
 from router.wire.shard import SHARDS
 from router.xmpp.pair import DomainPair
@@ -52,7 +55,10 @@ class Rig(Changing):
         self.heard: list[tuple[str, Frame]] = []
         self.announced: list[tuple[str, frozenset[int]]] = []
         self.replayed: list[frozenset[int]] = []
-        self.gone: list[tuple[str, frozenset[int]]] = []
+        self.gone: list[str] = []
+        self.lost: list[tuple[str, frozenset[int], bool]] = []
+        self.crashed: list[frozenset[int]] = []
+        self.context = context
         self.endpoint = f"ipc://{directory}/{OWN}.bus"
         self.links = Links(
             asyncio.get_running_loop(),
@@ -62,7 +68,9 @@ class Rig(Changing):
             on_frame=self._on_frame,
             announce=self._announce,
             replay=self._replay,
-            gone=lambda acceptor, shards: self.gone.append((acceptor, shards)),
+            gone=self.gone.append,
+            lost=lambda *which: self.lost.append(which),
+            crashed=self.crashed.append,
         )
 
     def _on_frame(self, source: str, frame: Frame) -> None:
@@ -209,12 +217,28 @@ async def test_shards_that_come_back_are_announced_anew(rig: Rig, new_worker: Ma
     worker.send(Joined(4))
     await worker.hears(Announced, version=4)
     assert rig.replayed == [ALL]
+    rig.links.membership(membership(5, "w0.1", generation=5))
+    worker.send(Joined(5))
+    await worker.hears(Announced, version=5)
+    assert rig.replayed == [ALL, ALL], "the same worker, but another lease"
 
 
 async def test_generations_are_those_of_the_last_membership(rig: Rig) -> None:
-    generations = rig.links.generations
+    leases = rig.links.leases
     rig.links.membership(membership(1, "w0.1", generation=5))
-    assert generations == [5] * SHARDS
+    assert leases.generations == [5] * SHARDS
+    assert leases.owners == ["w0.1"] * SHARDS
+    assert leases.fences == [5] * SHARDS
+    assert not any(leases.live)
+
+
+async def test_shards_whose_worker_crashed_are_named(rig: Rig) -> None:
+    rig.links.membership(membership(1, "w0.1", "w1.1"))
+    crash = replace(membership(2, "w0.1", "w2.1", generation=2), crashed=("w9.1", "w1.1"))
+    rig.links.membership(crash)
+    assert rig.crashed == [HIGH]
+    rig.links.membership(replace(crash, version=3))
+    assert rig.crashed == [HIGH]
 
 
 # --- everybody ---
@@ -288,8 +312,8 @@ async def test_other_acceptors_come_and_go(rig: Rig, context: zmq.Context, direc
     rig.links.membership(membership(1, "w0.1", acceptors=tuple(others.items())))
     rig.links.membership(membership(2, "w0.1", acceptors=tuple(others.items())))
     rig.links.to_acceptor("a1.1", Ended(2))
-    await eventually(lambda: inbox)
-    assert inbox == [(OWN, Ended(2))]
+    await eventually(lambda: (OWN, Ended(2)) in inbox)
+    assert [frame for _, frame in inbox if not isinstance(frame, Sync)] == [Ended(2)]
     assert rig.gone == []
 
     bound.send(OWN, [b"nothing is expected here"])
@@ -299,17 +323,123 @@ async def test_other_acceptors_come_and_go(rig: Rig, context: zmq.Context, direc
     bound.close()
 
 
-async def test_a_dead_acceptor_is_reported_when_the_worker_knows_of_it(
-    rig: Rig, new_worker: MakeWorker, directory: Path
+class Other:
+    """Another acceptor's place on the bus; answers nothing by itself."""
+
+    def __init__(self, context: zmq.Context, directory: Path, name: str = "a1.1") -> None:
+        self.name = name
+        self.endpoint = f"ipc://{directory}/{name}.bus"
+        self.heard: list[Frame] = []
+        self._router = RouterSocket(
+            asyncio.get_running_loop(),
+            context,
+            self.endpoint,
+            lambda peer, parts: self.heard.append(decode(parts)),
+        )
+
+    async def asked(self) -> Sync:
+        """The latest question, once it has come."""
+        await eventually(lambda: any(isinstance(frame, Sync) for frame in self.heard))
+        return next(frame for frame in reversed(self.heard) if isinstance(frame, Sync))
+
+    def close(self) -> None:
+        self._router.close()
+
+
+@pytest.fixture
+async def other(context: zmq.Context, directory: Path) -> AsyncIterator[Other]:
+    other = Other(context, directory)
+    yield other
+    other.close()
+
+
+async def test_runs_go_to_a_new_owner_once_everybody_has_said_what_it_took(
+    rig: Rig, new_worker: MakeWorker, other: Other
 ) -> None:
-    """A worker told before would route what is sent again to streams that are no more."""
-    other = ("a1.1", f"ipc://{directory}/a1.1.bus")
+    here = ((OWN, rig.endpoint), (other.name, other.endpoint))
     worker = new_worker("w0.1")
-    rig.links.membership(membership(1, "w0.1", acceptors=((OWN, rig.endpoint), other)))
+    rig.links.membership(membership(1, "w0.1", generation=4, acceptors=here))
     worker.send(Joined(1))
-    await eventually(lambda: rig.announced)
-    rig.links.membership(membership(2, "w0.1", acceptors=((OWN, rig.endpoint),)))
-    assert rig.gone == []
+    await worker.hears(Announced)
+    question = await other.asked()
+    assert question.shards == tuple((shard, 4) for shard in range(SHARDS))
+    (sync,) = [frame for _, frame in rig.heard if isinstance(frame, Sync)]
+    assert sync == question, "it asks itself as well"
+    rig.links.to_acceptor(OWN, Synced(question.number))
+    rig.links.to_shard(3, Revoked(77, PAIR))
+    await worker.hears(Revoked, stream=77)
+    assert rig.replayed == [], "news, but no stanzas"
+    assert not any(rig.links.leases.live)
+
+    answering = DealerSocket(
+        asyncio.get_running_loop(), rig.context, rig.endpoint, other.name, lambda _: None
+    )
+    answering.send(encode(Synced(question.number)))
+    await eventually(lambda: rig.replayed)
+    assert rig.replayed == [ALL]
+    assert all(rig.links.leases.live)
+    answering.close()
+
+
+async def test_an_acceptor_that_is_gone_need_not_answer(
+    rig: Rig, new_worker: MakeWorker, other: Other
+) -> None:
+    own = (OWN, rig.endpoint)
+    worker = new_worker("w0.1")
+    rig.links.membership(membership(1, "w0.1", acceptors=(own, (other.name, other.endpoint))))
+    worker.send(Joined(1))
+    question = await other.asked()
+    rig.links.to_acceptor(OWN, Synced(question.number))
+    await worker.hears(Announced)
+    assert rig.replayed == []
+    rig.links.membership(membership(2, "w0.1", acceptors=(own,)))
     worker.send(Joined(2))
-    await eventually(lambda: rig.gone)
-    assert rig.gone == [("a1.1", ALL)]
+    await eventually(lambda: rig.replayed)
+    assert rig.gone == ["a1.1"]
+
+
+async def test_what_went_to_a_dead_acceptor_is_known_when_the_worker_knows_of_its_death(
+    rig: Rig, new_worker: MakeWorker, other: Other
+) -> None:
+    worker = new_worker("w0.1")
+    own = (OWN, rig.endpoint)
+    rig.links.membership(membership(1, "w0.1", acceptors=(own, (other.name, other.endpoint))))
+    worker.send(Joined(1))
+    await worker.hears(Announced)
+    question = await other.asked()
+    for acceptor in (OWN, other.name):
+        rig.links.happened(acceptor, Synced(question.number))
+    rig.links.membership(membership(2, "w0.1", acceptors=(own,)))
+    assert (rig.gone, rig.lost) == (["a1.1"], [])
+    worker.send(Joined(2))
+    await eventually(lambda: rig.lost)
+    assert rig.lost == [("a1.1", ALL, True)]
+
+
+async def test_what_went_to_a_dead_acceptor_is_never_known_where_the_worker_died_as_well(
+    rig: Rig, new_worker: MakeWorker, other: Other
+) -> None:
+    """Said when the next one begins, after all that live have told what they took."""
+    first, second, third = map(new_worker, ("w0.1", "w1.1", "w2.1"))
+    own = (OWN, rig.endpoint)
+    both = (own, (other.name, other.endpoint))
+    rig.links.membership(membership(1, "w0.1", "w1.1", acceptors=both))
+    for worker in (first, second):
+        worker.send(Joined(1))
+        await worker.hears(Announced)
+    question = await other.asked()
+    for acceptor in (OWN, other.name):
+        rig.links.happened(acceptor, Synced(question.number))
+    assert rig.replayed == [LOW, HIGH]
+
+    rig.links.membership(membership(2, "w0.1", "w2.1", acceptors=(own,)))
+    third.send(Joined(2))
+    await third.hears(Announced)
+    assert rig.lost == []
+    (*_, latest) = [frame for _, frame in rig.heard if isinstance(frame, Sync)]
+    rig.links.happened(OWN, Synced(latest.number))
+    assert rig.lost == [("a1.1", HIGH, False)]
+    assert rig.replayed[2:] == [HIGH]
+    first.send(Joined(2))
+    await eventually(lambda: len(rig.lost) > 1)
+    assert rig.lost[1:] == [("a1.1", LOW, True)]

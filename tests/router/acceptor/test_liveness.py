@@ -52,8 +52,8 @@ def ended(connection: Connection) -> str | None:
 def filled(connection: Connection) -> None:
     """More is written than a small window takes."""
     counts = Counts(100_000, 0, 0)
-    connection.outlet.take(Forward("a0.1", 5, 1, 1, counts, PAIR, 1, 1, LARGE))
-    connection.send_run(PAIR, LARGE)
+    connection.outlet.take(Forward("a0.1", 5, 1, 1, counts, PAIR, 1, 1, 0, LARGE), 1)
+    connection.send_run(PAIR, LARGE, 1)
 
 
 @pytest.mark.clause("KAL-02")

@@ -3,7 +3,7 @@
 import pytest
 
 from router.acceptor.policies import stream_policy
-from router.config import Config, Dialback, Domain, E2e, Limits, Peer, Tls
+from router.config import Config, Delivery, Dialback, Domain, E2e, Limits, Peer, Tls
 from router.xmpp.policy import PeerRule
 
 MONTAGUE, VERONA = "montague.example", "verona.example"
@@ -52,6 +52,18 @@ def test_who_is_refused_is_so_by_name() -> None:
     rule = stream_policy(Config(peers={"*": Peer(deny=True), "a.example": Peer()})).rule
     assert [rule(name).deny for name in ("a.example", "b.example", "")] == [False, True, False]
     assert stream_policy(Config()).rule("169.254.169.254").deny
+
+
+def test_stream_management_is_as_configured() -> None:
+    usual = stream_policy(Config())
+    assert (usual.stream_management, usual.resume_s, usual.ack_timeout_s) == (True, 30.0, 120.0)
+    other = stream_policy(
+        Config(
+            delivery=Delivery(stream_management=False, resume_s=0.0),
+            limits=Limits(unread_output_s=7.0),
+        )
+    )
+    assert (other.stream_management, other.resume_s, other.ack_timeout_s) == (False, 0.0, 7.0)
 
 
 def test_each_limit_goes_to_its_place() -> None:

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,10 +38,13 @@ from router.wire.control import (
     Drain,
     Drained,
     Hello,
+    Leaving,
     Membership,
     Message,
     PeerFacts,
     Ready,
+    Reload,
+    Reloaded,
 )
 from router.wire.control_link import ControlLink
 from router.wire.endpoints import bus_endpoint
@@ -124,10 +128,10 @@ def config(directory: Path, issuer: Authority) -> Config:
 class Running:
     """A process in the test's own loop, that listens on `port`."""
 
-    def __init__(self, config: Config, supervisor: Supervisor) -> None:
+    def __init__(self, config: Config, supervisor: Supervisor, snapshot: Path = Path()) -> None:
         listening = bound()
         self.port: int = listening.getsockname()[1]
-        self.process = Process(asyncio.get_running_loop(), config, OWN)
+        self.process = Process(asyncio.get_running_loop(), config, OWN, snapshot)
         self.life = asyncio.create_task(self.process.run(supervisor.path, {"s2s": [listening]}))
 
     async def greeted(self) -> Wire:
@@ -158,7 +162,7 @@ async def test_it_says_who_it_is_and_is_ready_once_it_listens(
     config: Config, supervisor: Supervisor
 ) -> None:
     running = Running(config, supervisor)
-    assert await supervisor.hears(Hello) == Hello(OWN, os.getpid())
+    assert await supervisor.hears(Hello) == Hello(OWN, os.getpid(), config.digest())
     await supervisor.hears(Ready)
     await (await running.greeted()).close()
     beat = await supervisor.hears(Beat)
@@ -256,12 +260,46 @@ async def test_without_its_supervisor_it_serves_on_then_closes_in_order(
     monkeypatch.setattr(module, "ORPHAN_GRACE_S", 0.1)
     running = Running(config, supervisor)
     await supervisor.hears(Ready)
-    assert supervisor.link is not None
-    supervisor.link.close()
+    await supervisor.close()
     wire = await running.greeted()
     assert "stream:error" not in await wire.until(END)
     await wire.close()
     await asyncio.wait_for(running.life, 10)
+
+
+async def test_another_supervisor_gets_its_listening_sockets_and_what_it_learned(
+    running: Running, config: Config, supervisor: Supervisor
+) -> None:
+    await supervisor.hears(Hello)
+    running.process._acceptor.memory.learn(CAPULET, Fact.BIDI, "works")
+    await supervisor.hears(PeerFacts)
+    assert supervisor.link is not None
+    supervisor.link.close()
+    assert await supervisor.hears(Hello) == Hello(OWN, os.getpid(), config.digest(), ("s2s",))
+    await supervisor.hears(Ready)
+    (fact,) = (await supervisor.hears(PeerFacts)).facts
+    assert fact[:3] == (CAPULET, "bidi", "works")
+    await supervisor.hears(Beat)
+    await (await running.greeted()).close()
+
+
+async def test_a_new_snapshot_is_gone_by(
+    config: Config, supervisor: Supervisor, directory: Path
+) -> None:
+    running = Running(config, supervisor, directory / "config.json")
+    await supervisor.hears(Ready)
+    theirs = await running.greeted()
+    write_snapshot(replace(config, domains={}), directory / "config.json")
+    supervisor.send(Reload(3))
+    assert await supervisor.hears(Reloaded) == Reloaded(3, ())
+    assert "<host-gone " in await theirs.until(END)
+    (directory / "config.json").write_text("{")
+    supervisor.send(Reload(4))
+    answer = await supervisor.hears(Reloaded)
+    assert (answer.number, len(answer.problems)) == (4, 1)
+    await theirs.close()
+    supervisor.send(Drain(5))
+    await running.life
 
 
 @pytest.mark.processes
@@ -282,12 +320,14 @@ async def test_as_a_command_it_takes_sockets_ignores_sigint_and_drains_on_sigter
         cwd=Path(__file__).parents[3],
     )
     try:
-        assert await supervisor.hears(Hello) == Hello("a3.9", process.pid)
+        assert await supervisor.hears(Hello) == Hello("a3.9", process.pid, config.digest())
         await supervisor.hears(Ready)
         wire = Wire(*await asyncio.open_connection(HOST, listening.getsockname()[1]))
         process.send_signal(signal.SIGINT)
         await wire.send(header(CAPULET, MONTAGUE))
         await wire.until("</stream:features>")
+        process.send_signal(signal.SIGTERM)
+        assert await supervisor.hears(Leaving) == Leaving(), "who may start another one first"
         process.send_signal(signal.SIGTERM)
         await wire.until(END)
         await wire.send(END)

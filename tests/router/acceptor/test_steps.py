@@ -87,7 +87,7 @@ async def test_a_connection_and_its_tls() -> None:
     connection.address = "192.0.2.1:4000"
     with capture_logs() as logged:
         steps.log_opened(connection)
-        steps.log_tls(connection, TlsSession("TLSv1.3", "AES", "", MONTAGUE, ()))
+        steps.log_tls(connection, TlsSession("TLSv1.3", "AES", "", MONTAGUE, ()), "")
     assert [line["event"] for line in logged] == ["stream.opened", "tls.established"]
     assert logged[0]["address"] == "192.0.2.1:4000"
     assert (logged[1]["version"], logged[1]["server_name"]) == ("TLSv1.3", MONTAGUE)

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from router.cli.app import app
+from router.cli.node import Read
 from router.config import Config
 from router.supervisor.run_dir import RunDir
-from tests.router.supervisor.conftest import config_in
 
 
 def run(config: Path) -> tuple[int, str]:
@@ -37,13 +37,14 @@ def test_an_address_in_use_is_1(good_config: Path) -> None:
         code, output = run(good_config)
     assert code == 1
     assert f"cannot start: cannot listen on {taken} (s2s): Address already in use" in output
-    assert list((good_config.parent / "run").iterdir()) == [good_config.parent / "run" / "lock"]
+    left = [path.name for path in (good_config.parent / "run").iterdir()]
+    assert sorted(left) == ["alive", "lock"]
 
 
 def test_a_run_dir_in_use_is_1(good_config: Path) -> None:
     path = good_config.parent / "run"
     path.mkdir(mode=0o700)
-    other = RunDir.occupy(config_in(path))
+    other = RunDir.occupy(path)
     code, output = run(good_config)
     other.vacate()
     assert code == 1
@@ -53,8 +54,9 @@ def test_a_run_dir_in_use_is_1(good_config: Path) -> None:
 def test_the_exit_code_is_the_nodes(good_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Config] = []
 
-    def run_node(config: Config) -> int:
+    def run_node(config: Config, read: Read) -> int:
         served.append(config)
+        assert read() == config
         return 0
 
     monkeypatch.setattr("router.cli.node.run_node", run_node)
@@ -68,7 +70,7 @@ def test_a_real_one_that_cannot_start_its_processes_ends_with_1(good_config: Pat
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     broken = good_config.parent / "run"
     program = (
-        "import router.supervisor.supervisor as s, sys;"
+        "import router.supervisor.crew as s, sys;"
         "s.COMMANDS['acceptor'] = s.COMMANDS['worker'] = (sys.executable, '-c', 'exit(1)');"
         "from router.cli.app import main; main()"
     )
@@ -83,4 +85,4 @@ def test_a_real_one_that_cannot_start_its_processes_ends_with_1(good_config: Pat
     assert done.returncode == 1, done.stderr
     assert "processes.cannot_start" in done.stderr
     assert "s3cr3t" not in done.stderr
-    assert [path.name for path in broken.iterdir()] == ["lock"]
+    assert sorted(path.name for path in broken.iterdir()) == ["alive", "lease", "lock"]

@@ -28,6 +28,7 @@ class PretendedNode:
 
     def __init__(self) -> None:
         self.closed: list[tuple[str, str]] = []
+        self.restarts = self.successions = 0
 
     async def pairs(self) -> Sequence[Mapping[str, object]]:
         return [{"local": "montague.example", "streams": ("a0.1/1",)}]
@@ -38,6 +39,17 @@ class PretendedNode:
     async def close(self, local: str, remote: str) -> Sequence[Mapping[str, object]]:
         self.closed.append((local, remote))
         return [{"number": 1}]
+
+    def restart(self) -> bool:
+        self.restarts += 1
+        return self.restarts == 1
+
+    def succeed(self) -> bool:
+        self.successions += 1
+        return True
+
+    def restarting(self) -> Mapping[str, object]:
+        return {"state": "running" if self.restarts else "", "steps": []}
 
     def not_ready(self) -> Sequence[str]:
         return self.reasons

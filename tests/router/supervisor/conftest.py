@@ -77,8 +77,9 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
         acceptor: str = "serve", worker: str = "serve", acceptors: int = 1, workers: int = 1
     ) -> Node:
         config = config_in(tmp_path, acceptors, workers)
-        run_dir = RunDir.occupy(config)
+        run_dir = RunDir.occupy(tmp_path)
         listeners = open_listeners(config)
+        run_dir.publish(config)
         journal = tmp_path / "journal"
         python = (sys.executable, str(FAKE_ROLE))
         commands = {

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import cast
 
-from router.supervisor.drain import END, END_LIMITS_S, KILL_LIMIT_S, PHASES_LIMIT_S, drain
+from router.supervisor.drain import END_LIMITS_S, KILL_LIMIT_S, PHASES_LIMIT_S, drain
 from router.supervisor.processes import Processes
-from router.wire.control import Drain, Message
+from router.wire.control import DRAIN_END, Drain, Message
 
 
 class Pretended:
@@ -20,7 +20,7 @@ class Pretended:
         self.fleet.story.append(f"{self.name} {message.phase}")
         if self.obeys:
             self.drained = message.phase
-            if message.phase == END:
+            if message.phase == DRAIN_END:
                 self.fleet.members.remove(self)
 
     def kill(self) -> None:

@@ -21,7 +21,7 @@ from router.supervisor.processes import (
 def child(**changes: float | None) -> Child:
     popen = subprocess.Popen([sys.executable, "-c", ""])
     popen.wait()
-    made = Child("acceptor", 0, 3, popen, started_s=100.0, heard_s=100.0)
+    made = Child("acceptor", 0, 3, popen.pid, -1, popen, started_s=100.0, heard_s=100.0)
     for name, value in changes.items():
         setattr(made, name, value)
     return made
@@ -69,20 +69,67 @@ def test_how_a_process_ended(code: int, text: str) -> None:
     assert describe_exit(code) == text
 
 
-async def test_incarnations_rise_and_each_death_is_reported_once() -> None:
-    deaths: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
-    sleeper = (sys.executable, "-c", "import signal; signal.pause()")
-    processes = Processes(
-        {"acceptor": sleeper, "worker": sleeper},
-        lambda dead, code: deaths.put_nowait((dead.id, code)),
-    )
+SLEEPER = (sys.executable, "-c", "import signal; signal.pause()")
+
+
+async def test_each_death_is_reported_once() -> None:
+    deaths: asyncio.Queue[Child] = asyncio.Queue()
+    processes = Processes({"acceptor": SLEEPER, "worker": SLEEPER}, deaths.put_nowait)
     for incarnation in (1, 2):
-        started = processes.start("worker", 4, [], [])
+        started = processes.start("worker", 4, incarnation, [], [])
         assert started.id == f"w4.{incarnation}"
-        assert processes.find(started.id, started.popen.pid) is started
+        assert processes.find(started.id, started.pid) is started
         assert processes.find(started.id, os.getpid()) is None
-        assert os.getsid(started.popen.pid) == started.popen.pid, "Ctrl-C must not reach it"
+        assert os.getsid(started.pid) == started.pid, "Ctrl-C must not reach it"
         started.kill()
-        assert await deaths.get() == (started.id, -signal.SIGKILL)
+        assert await deaths.get() is started
+        assert started.ended
+        assert started.returncode == -signal.SIGKILL
         assert processes.of("worker") == []
     assert deaths.empty()
+
+
+async def test_a_slot_may_have_two_and_is_left_to_the_later() -> None:
+    deaths: asyncio.Queue[Child] = asyncio.Queue()
+    processes = Processes({"acceptor": SLEEPER, "worker": SLEEPER}, deaths.put_nowait)
+    old, new = (processes.start("acceptor", 0, number, [], []) for number in (1, 2))
+    assert processes.of("acceptor") == [old, new]
+    assert processes.holder("acceptor", 0) is new
+    assert processes.holder("acceptor", 1) is None
+    new.retiring = True
+    assert processes.holder("acceptor", 0) is old
+    processes.kill_all()
+    assert {(await deaths.get()).id, (await deaths.get()).id} == {"a0.1", "a0.2"}
+
+
+async def test_a_process_of_another_parent_is_watched_too() -> None:
+    asks = "import subprocess as s, sys; print(s.Popen(sys.argv[1:], stdout=s.DEVNULL).pid)"
+    started = subprocess.run(
+        [sys.executable, "-c", asks, *SLEEPER], stdout=subprocess.PIPE, text=True, check=True
+    )
+    deaths: asyncio.Queue[Child] = asyncio.Queue()
+    processes = Processes({}, deaths.put_nowait)
+    adopted = processes.adopt("w3.7", int(started.stdout))
+    assert (adopted.role, adopted.slot, adopted.incarnation) == ("worker", 3, 7)
+    adopted.kill()
+    assert await deaths.get() is adopted
+    assert adopted.returncode is None
+    assert describe_exit(None) == "unknown"
+    assert not adopted.crashed
+
+
+@pytest.mark.parametrize(
+    ("returncode", "dismissed", "crashed"),
+    [
+        (1, False, True),
+        (-signal.SIGSEGV, False, True),
+        (1, True, False),
+        (0, False, False),
+        (-signal.SIGKILL, False, False),
+        (-signal.SIGTERM, False, False),
+    ],
+)
+def test_a_crash_is_an_end_that_nobody_wanted(
+    returncode: int, dismissed: bool, crashed: bool
+) -> None:
+    assert child(returncode=returncode, dismissed=dismissed).crashed is crashed

@@ -14,32 +14,40 @@ from tests.router.supervisor.conftest import config_in
 
 def test_the_snapshot_is_private_and_goes_with_the_router(tmp_path: Path) -> None:
     config = config_in(tmp_path)
-    run_dir = RunDir.occupy(config)
+    run_dir = RunDir.occupy(tmp_path)
+    run_dir.publish(config)
     assert read_snapshot(run_dir.snapshot) == config
     assert run_dir.snapshot.stat().st_mode & 0o777 == 0o600
     (tmp_path / "a0.1.bus").touch()
+    run_dir.lease.touch()
     run_dir.vacate()
-    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alive", "lease", "lock"]
 
 
 def test_a_second_router_is_kept_out_and_told_by_whom(tmp_path: Path) -> None:
-    first = RunDir.occupy(config_in(tmp_path))
+    first = RunDir.occupy(tmp_path)
     with pytest.raises(RunDirInUse, match=rf"{tmp_path} .*process id {os.getpid()}\b"):
-        RunDir.occupy(config_in(tmp_path))
+        RunDir.occupy(tmp_path)
     first.vacate()
-    RunDir.occupy(config_in(tmp_path)).vacate()
+    RunDir.occupy(tmp_path).vacate()
 
 
-def test_processes_that_outlive_their_router_keep_others_out(tmp_path: Path) -> None:
-    run_dir = RunDir.occupy(config_in(tmp_path))
+def test_processes_that_outlive_their_router_are_there_for_the_next(tmp_path: Path) -> None:
+    run_dir = RunDir.occupy(tmp_path)
+    assert not run_dir.has_orphans
     orphan = subprocess.Popen(
-        [sys.executable, "-c", "import signal; signal.pause()"], pass_fds=(run_dir.lock,)
+        [sys.executable, "-c", "import signal; signal.pause()"], pass_fds=(run_dir.alive,)
     )
     try:
-        run_dir.vacate()
-        with pytest.raises(RunDirInUse):
-            RunDir.occupy(config_in(tmp_path))
+        run_dir.snapshot.touch()
+        run_dir.leave()
+        second = RunDir.occupy(tmp_path)
+        assert second.has_orphans
+        assert second.snapshot.exists(), "they go by it still"
+        second.leave()
     finally:
         orphan.kill()
         orphan.wait()
-    RunDir.occupy(config_in(tmp_path)).vacate()
+    third = RunDir.occupy(tmp_path)
+    assert not third.has_orphans
+    third.vacate()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from router.supervisor import supervisor as module
+from router.supervisor.crew import COMMANDS
 from router.supervisor.processes import MISSED_BEATS
 from router.supervisor.run_dir import RunDir
 from router.supervisor.supervisor import Supervisor
@@ -165,7 +165,7 @@ async def test_processes_that_cannot_start_end_it_with_1(start_node: StartNode) 
 
 async def test_a_command_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     config = config_in(tmp_path)
-    run_dir = RunDir.occupy(config)
+    run_dir = RunDir.occupy(tmp_path)
     nothing = (str(tmp_path / "nothing"),)
     supervisor = Supervisor(config, run_dir, (), {"acceptor": nothing, "worker": nothing})
     with pytest.raises(FileNotFoundError):
@@ -302,7 +302,7 @@ async def test_the_control_socket_is_private(start_node: StartNode, tmp_path: Pa
     assert (tmp_path / "control.sock").stat().st_mode & 0o777 == 0o600
 
 
-async def test_processes_inherit_the_lock_and_only_their_own_sockets(
+async def test_processes_inherit_the_sign_of_life_and_only_their_own_sockets(
     start_node: StartNode, tmp_path: Path
 ) -> None:
     node = start_node(acceptors=2)
@@ -314,7 +314,8 @@ async def test_processes_inherit_the_lock_and_only_their_own_sockets(
     }
     for process in node.supervisor.processes():
         held = open_files(process.pid)
-        assert str(tmp_path / "lock") in held
+        assert str(tmp_path / "alive") in held
+        assert str(tmp_path / "lock") not in held, "a dead supervisor's lock is free"
         assert len(held & set(ours.values())) == (1 if process.role == "acceptor" else 0)
 
 
@@ -323,5 +324,5 @@ def open_files(pid: int) -> set[str]:
 
 
 def test_role_commands_say_worker_only_where_it_is_one() -> None:
-    assert " worker" not in " ".join(module.COMMANDS["acceptor"])
-    assert " worker" in " ".join(module.COMMANDS["worker"])
+    assert " worker" not in " ".join(COMMANDS["acceptor"])
+    assert " worker" in " ".join(COMMANDS["worker"])

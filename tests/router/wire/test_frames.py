@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from router.wire import frames
 from router.wire.codec import BadFrame, decode, encode
 from router.wire.frames import (
+    VERSION,
+    Again,
     Announced,
     Attach,
     AttachAnswer,
@@ -21,13 +23,18 @@ from router.wire.frames import (
     Forward,
     Frame,
     Granted,
+    Hold,
     Joined,
     Progress,
     Reject,
+    Resume,
+    ResumeAnswer,
     Retire,
     Returned,
     Revoked,
     StreamId,
+    Sync,
+    Synced,
     Verified,
     Verify,
     VerifyKey,
@@ -65,10 +72,10 @@ GOLDEN = [
     (Detached("a.example", 9), b"\x94\x01\x09\xa9a.example\x09"),
     (Announced(300), b"\x93\x01\x0a\xcd\x01\x2c"),
     (
-        Forward("a0.1", 7, 2, 70000, Counts(1, 2, 3), PAIR, 4, 9, b"<iq/>"),
-        b"\x9a\x01\x14\xa4a0.1\x07\x02\xce\x00\x01\x11p\x93\x01\x02\x03"
+        Forward("a0.1", 7, 2, 70000, Counts(1, 2, 3), PAIR, 4, 9, 69999, b"<iq/>"),
+        b"\x9b\x02\x14\xa4a0.1\x07\x02\xce\x00\x01\x11p\x93\x01\x02\x03"
         + PAIR_OCTETS
-        + b"\x04\x09",
+        + b"\x04\x09\xce\x00\x01\x11o",
     ),
     (
         Reject(7, 2, 70000, 6, "resource-constraint", "wait", ""),
@@ -86,6 +93,12 @@ GOLDEN = [
     (Returned(7, 2, 11, 12), b"\x96\x01\x1f\x07\x02\x0b\x0c"),
     (Verified(5, "valid"), b"\x94\x01\x20\x05\xa5valid"),
     (Ended(7), b"\x93\x01\x21\x07"),
+    (Sync(3, ((5, 2), (63, 300))), b"\x94\x02\x22\x03\x92\x92\x05\x02\x92\x3f\xcd\x01\x2c"),
+    (Synced(3), b"\x93\x02\x23\x03"),
+    (Hold(7, 2, True), b"\x95\x02\x24\x07\x02\xc3"),
+    (Again(7, 2, 12, 0), b"\x96\x02\x25\x07\x02\x0c\x00"),
+    (Resume(9, "a0.1.s", PAIR, 3), b"\x96\x02\x26\x09\xa6a0.1.s" + PAIR_OCTETS + b"\x03"),
+    (ResumeAnswer(9, True, 7), b"\x95\x02\x27\x09\xc3\x07"),
 ]
 
 
@@ -139,10 +152,21 @@ def test_a_field_of_another_type_is_refused(frame, control):
 
 
 def test_another_version_and_an_unknown_kind_are_refused():
-    with pytest.raises(BadFrame, match="version 2"):
-        decode([msgpack.packb([2, Ended.KIND, 7])])
+    for version in (0, VERSION + 1, True, "1", None):
+        with pytest.raises(BadFrame, match=f"version {version!r}"):
+            decode([msgpack.packb([version, Ended.KIND, 7])])
     with pytest.raises(BadFrame):
         decode([msgpack.packb([1, 255, 7])])
+
+
+def test_a_frame_of_the_version_before_is_understood():
+    """A process that was not upgraded yet says of no run what was forwarded before it."""
+    newest = Forward("a0.1", 7, 2, 5, Counts(1, 0, 0), PAIR, 4, 9, 0, b"<message/>")
+    control, octets = encode(newest)
+    version, *fields, _ = msgpack.unpackb(control)
+    assert version == 2
+    assert decode([msgpack.packb([1, *fields]), octets]) == newest
+    assert decode([msgpack.packb([2, Ended.KIND, 7])]) == Ended(7)
 
 
 def test_numbers_are_not_truth_values():

@@ -410,7 +410,7 @@ def test_bidi_opens_the_inverse_pair_when_the_restart_is_done() -> None:
     say(core, AUTH)
     assert not core.may_send(PAIR)
     with pytest.raises(MisuseError):
-        core.send_run(PAIR, b"<message/>")
+        core.send_run(PAIR, b"<message/>", 1)
     events, _ = say(core, header())
     assert events == [
         PairAuthorised(THEIRS, False, "external"),
@@ -418,7 +418,7 @@ def test_bidi_opens_the_inverse_pair_when_the_restart_is_done() -> None:
     ]
     assert set(core.grants.send) == {PAIR}
     with pytest.raises(MisuseError):
-        core.send_run(DomainPair("verona.example", CAPULET), b"<message/>")
+        core.send_run(DomainPair("verona.example", CAPULET), b"<message/>", 1)
 
 
 @pytest.mark.clause("BIDI-07")

@@ -60,7 +60,7 @@ def the(events: list[Event], kind: type[E]) -> E:
 def carry(here: ServerStream, there: ServerStream, pair: DomainPair) -> None:
     """A stanza of the pair goes over, and arrives as what it was."""
     octets = message(pair)
-    here.send_run(pair, octets)
+    here.send_run(pair, octets, 1)
     seen = dict(zip((here, there), pump(here, there), strict=True))
     run = the(seen[there], RunReceived)
     assert (run.pair, run.octets) == (pair, octets)
@@ -93,7 +93,7 @@ def test_external_without_bidi_is_one_way() -> None:
     pump(ours, theirs, a_sees=Proves(CAPULET), b_sees=Proves(MONTAGUE))
     carry(ours, theirs, PAIR)
     with pytest.raises(MisuseError):
-        theirs.send_run(THEIRS, message(THEIRS))
+        theirs.send_run(THEIRS, message(THEIRS), 1)
 
 
 @pytest.mark.clause("SAS-09", "DBK-09", "DBK-15", "BIDI-10")
@@ -215,7 +215,7 @@ def test_nothing_leaves_on_the_stream_of_another_peer_or_of_another_hosted_domai
             for name, core in peers.items():
                 if name not in carriers:
                     with pytest.raises(MisuseError):
-                        core.send_run(pair, message(pair))
+                        core.send_run(pair, message(pair), 1)
                     assert core.bytes_to_send() == b""
 
 

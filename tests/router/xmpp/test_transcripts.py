@@ -53,6 +53,11 @@ TRANSCRIPTS = [
     pytest.param("initiating_external_refused", marks=pytest.mark.clause("SAS-09", "BIDI-02")),
     pytest.param("initiating_injection_behind_proceed", marks=pytest.mark.clause("TLS-03")),
     pytest.param("initiating_key_without_bidi", marks=pytest.mark.clause("BIDI-12", "DBK-28")),
+    pytest.param("initiating_management", marks=pytest.mark.clause("SMX-02", "SMX-06", "SMX-04")),
+    pytest.param("initiating_management_not_offered", marks=pytest.mark.clause("SMX-01")),
+    pytest.param("initiating_management_not_resumed", marks=pytest.mark.clause("SMX-09")),
+    pytest.param("initiating_management_refused", marks=pytest.mark.clause("SMX-02")),
+    pytest.param("initiating_management_resumes", marks=pytest.mark.clause("SMX-09")),
     pytest.param("initiating_no_way", marks=pytest.mark.clause("STR-05", "DBK-03")),
     pytest.param("initiating_one_way", marks=pytest.mark.clause("BIDI-12", "SAS-01")),
     pytest.param("initiating_peer_closes", marks=pytest.mark.clause("BIDI-23", "STR-16", "ERR-02")),
@@ -127,6 +132,18 @@ TRANSCRIPTS = [
     pytest.param("receiving_key_proved_during_sasl", marks=pytest.mark.clause("SAS-04", "STR-13")),
     pytest.param("receiving_late_bidi", marks=pytest.mark.clause("BIDI-07")),
     pytest.param("receiving_late_stanza", marks=pytest.mark.clause("STR-15", "STR-16")),
+    pytest.param(
+        "receiving_management",
+        marks=pytest.mark.clause("SMX-01", "SMX-02", "SMX-03", "SMX-04", "SMX-06"),
+    ),
+    pytest.param("receiving_management_count_too_high", marks=pytest.mark.clause("SMX-07")),
+    pytest.param(
+        "receiving_management_dialback", marks=pytest.mark.clause("SMX-01", "SMX-02", "SMX-06")
+    ),
+    pytest.param("receiving_management_no_count", marks=pytest.mark.clause("SMX-07")),
+    pytest.param("receiving_management_off", marks=pytest.mark.clause("SMX-01")),
+    pytest.param("receiving_management_resumable", marks=pytest.mark.clause("SMX-02")),
+    pytest.param("receiving_management_resumed", marks=pytest.mark.clause("SMX-09", "SMX-04")),
     pytest.param("receiving_no_from", marks=pytest.mark.clause("STR-04", "SAS-01")),
     pytest.param(
         "receiving_plaintext_attempts",

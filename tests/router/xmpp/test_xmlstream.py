@@ -60,7 +60,7 @@ def test_after_our_closing_tag_nothing_is_sent_and_everything_is_heard() -> None
     assert core.bytes_to_send().decode() == END
     assert not core.may_send(PAIR)
     with pytest.raises(MisuseError):
-        core.send_run(PAIR, b"<message/>")
+        core.send_run(PAIR, b"<message/>", 1)
     events, answer = say(core, STANZA + AUTH)
     assert isinstance(events[0], RunReceived)
     assert answer == ""
@@ -90,7 +90,7 @@ def test_closing_twice_is_closing_once() -> None:
 @pytest.mark.clause("STR-16")
 def test_the_peers_closing_tag_comes_after_what_was_queued() -> None:
     core = authenticated(bidi=True)
-    core.send_run(PAIR, b"<presence/>")
+    core.send_run(PAIR, b"<presence/>", 1)
     events, answer = say(core, END)
     assert closed(events) == StreamClosed(None, True)
     assert answer == "<presence/>" + END

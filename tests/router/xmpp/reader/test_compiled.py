@@ -12,7 +12,14 @@ import pytest
 from router.xmpp import names
 from router.xmpp.reader import IMPLEMENTATION, Counts, Fault, Faulty, Limits, Run, pure
 from router.xmpp.reader.tokens import Token
-from tests.router.xmpp.reader.reading import COMPONENT_HEADER, HEADER, LIMITS, pieces, read
+from tests.router.xmpp.reader.reading import (
+    COMPONENT_HEADER,
+    HEADER,
+    LIMITS,
+    comparable,
+    pieces,
+    read,
+)
 
 if IMPLEMENTATION != "compiled":
     pytest.skip("the extension was not built: no compiler at installation", allow_module_level=True)
@@ -297,3 +304,19 @@ def test_an_unknown_reader_is_refused() -> None:
     )
     assert run.returncode == 1
     assert "CAUSEWAY_READER is 'fast'" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "ack",
+    [
+        b"<r xmlns='urn:xmpp:sm:3'/>",
+        b"<a xmlns='urn:xmpp:sm:3' h='7'/>",
+        b"<r xmlns='urn:x' a='>'></r>",
+    ],
+)
+def test_acknowledgements_between_stanzas_do_not_slow_them(watched: Watched, ack: bytes) -> None:
+    """However many there are in one read (XEP-0198 §4)."""
+    octets = (M + ack) * 20
+    tokens = watched.reader.feed(octets)
+    assert comparable(tokens) == read(HEADER + octets)[1:]
+    assert watched.slowly == ack * 20
