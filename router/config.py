@@ -223,7 +223,7 @@ class Limits:
     backlog_bytes: Bytes = 1_048_576  # per pair, while there is no stream for it
     backlog_stanzas: Count = 1000
     backlog_s: Seconds = 30.0
-    bounces_per_s: Rate = 500  # errors to a remote domain, from each acceptor; 0: all
+    bounces_per_s: Rate = 500  # errors to a remote domain, of each acceptor; 0: all there are
     lane_window_bytes: Bytes = 2_097_152  # per lane, and per stream: received and not yet done
     retention_bytes: Bytes = 67_108_864  # per acceptor, of all streams: received and not yet done
     component_grace_s: Annotated[float, Between(0, 300)] = 3.0  # for a hosted domain to come back

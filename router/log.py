@@ -11,12 +11,13 @@ import re
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from router.log_output import Output
 
 MAX_TEXT_CHARS: Final = 256
 MAX_TRACEBACK_CHARS: Final = 8192
@@ -27,6 +28,7 @@ _MIN_SECRET_CHARS: Final = 4  # what is shorter stands in every other word
 _DIGEST: Final = r"[0-9A-Fa-f]{40,}"
 
 _secret = re.compile(_DIGEST)
+_output = Output()
 
 
 def configure(role: str, level: str = "info", secrets: Collection[str] = ()) -> None:
@@ -35,10 +37,12 @@ def configure(role: str, level: str = "info", secrets: Collection[str] = ()) -> 
     `role` ("supervisor", "a0.3", …) is added to each. `level`: "debug", "info", "warning" or
     "error"; of libraries, warnings and errors alone. `secrets` never appear, whoever says them.
     """
-    global _secret
+    global _secret, _output
     known = sorted((s for s in secrets if len(s) >= _MIN_SECRET_CHARS), key=len, reverse=True)
     _secret = re.compile("|".join([*map(re.escape, known), _DIGEST]))
     _key.cache_clear()
+    _output.close()
+    _output = Output()
     least: int = getattr(logging, level.upper())
 
     def add_role(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -59,7 +63,7 @@ def configure(role: str, level: str = "info", secrets: Collection[str] = ()) -> 
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
         # Unlike print, one write for the line and its end: processes share the stream.
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stderr())),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _output)),
         cache_logger_on_first_use=False,
     )
     of_libraries = max(least, logging.WARNING)
@@ -142,18 +146,6 @@ def _text(value: Any) -> str:
 @lru_cache(maxsize=256)
 def _key(key: str) -> str:
     return _text(key)
-
-
-class _Stderr:
-    """Standard error as it is now. Its loss (a closed pipe, a full disk) must not end a process."""
-
-    def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
 
 
 class _ToStructlog(logging.Handler):

@@ -43,7 +43,7 @@ log = logger(__name__)
 
 
 class Worker:
-    """The process called `worker_id` ("w2.1"). `run` once; `leave` has it replaced, `stop` ends it."""
+    """The process called `worker_id` ("w2.1"). `run` once; `stop` ends it, `leave` in good time."""
 
     def __init__(self, worker_id: str, config: Config) -> None:
         self._id = worker_id

@@ -154,8 +154,8 @@ EXPERIMENTS: Final = (
     Experiment(
         25,
         "bounce storm",
-        "100,000 stanzas for a domain whose server says nothing, then fails",
-        "at most 500 bounces a second to a domain; others clean",
+        "100,000 stanzas of a remote domain for a hosted one that is not there",
+        "2,000 bounces, then 500 a second; the rest counted; others clean",
         storms.dead_destination,
     ),
     Experiment(

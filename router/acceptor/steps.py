@@ -1,6 +1,7 @@
 """The negotiation of a stream, step by step, for the log at level debug: names, never octets.
 
-The acceptor calls it with each change of phase and with the events of proofs; nothing else does.
+What failed and what ended is told at any level. The acceptor calls it with each change of phase,
+with the events of proofs and of the end; nothing else does.
 """
 
 from typing import Final

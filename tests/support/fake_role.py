@@ -3,9 +3,9 @@
     python fake_role.py ROLE BEHAVIOUR JOURNAL --config … --slot … and so on
 
 BEHAVIOUR is "serve", "die" (before Hello), "unready" (Hello, no Ready), "deaf" (ignores Drain) or
-"learn" (says that it learned something of a peer called as it is itself), "leave" (asks to be replaced
-when it is told of the membership, the first incarnation alone), "crash" (exits 1 then, the first alone) or
-"once" (the first incarnation serves, later ones die).
+"learn" (says that it learned something of a peer called as it is itself). What only the first
+incarnation does: "leave" (asks to be replaced when it is told of the membership), "crash" (exits 1
+some time after that), "once" (serves; later ones die).
 Each message received is a line of JSON in JOURNAL. Every connection it accepts gets its id.
 """
 

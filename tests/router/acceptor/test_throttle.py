@@ -106,3 +106,9 @@ async def test_both_reasons_to_pause_must_be_gone() -> None:
     await eventually(lambda: not transport.is_paused)
     connection.pause_reading()
     assert transport.is_paused
+
+
+def test_one_is_taken_only_if_it_is_there() -> None:
+    bucket = Bucket(2, 2, 0.0)
+    assert [bucket.take_if_there(0.0) for _ in range(4)] == [True, True, False, False]
+    assert [bucket.take_if_there(0.5) for _ in range(2)] == [True, False]

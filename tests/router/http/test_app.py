@@ -172,6 +172,23 @@ async def test_close_is_for_the_admin_socket_alone(
     assert len(node.closed) == is_private
 
 
+async def test_restart_is_for_the_admin_socket_alone(
+    client: aiohttp.ClientSession, node: PretendedNode, request: pytest.FixtureRequest
+) -> None:
+    is_private = request.node.callspec.params["client"] == "unix"
+    async with client.post("/api/restart") as answer:
+        assert answer.status == (200 if is_private else 405)
+        if is_private:
+            assert (await answer.json())["state"] == "running"
+    async with client.post("/api/restart") as answer:
+        assert answer.status == (400 if is_private else 405), "one at a time"
+    async with client.get("/api/restart") as answer:
+        assert (await answer.json())["state"] == ("running" if is_private else "")
+    async with client.post("/api/restart", params={"what": "supervisor"}) as answer:
+        assert answer.status == (200 if is_private else 405)
+    assert node.successions == is_private
+
+
 async def test_listeners_with_http_itself(client: aiohttp.ClientSession) -> None:
     async with client.get("/api/listeners") as answer:
         listeners = await answer.json()

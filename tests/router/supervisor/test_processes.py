@@ -104,7 +104,7 @@ async def test_a_slot_may_have_two_and_is_left_to_the_later() -> None:
 
 async def test_a_process_of_another_parent_is_watched_too() -> None:
     asks = "import subprocess as s, sys; print(s.Popen(sys.argv[1:], stdout=s.DEVNULL).pid)"
-    started = subprocess.run(
+    started = subprocess.run(  # noqa: ASYNC221 - nothing else is to happen meanwhile
         [sys.executable, "-c", asks, *SLEEPER], stdout=subprocess.PIPE, text=True, check=True
     )
     deaths: asyncio.Queue[Child] = asyncio.Queue()
