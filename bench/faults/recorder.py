@@ -62,6 +62,8 @@ class Recorder:
         self.answered = 0
         """Stanzas delivered or bounced, each once."""
         self.written = 0
+        self.last_bounce_s = 0.0
+        """When the last error came back."""
         self._flow = array("I")
         self._sent = bytearray()
         self._delivered = bytearray()
@@ -135,7 +137,8 @@ class Recorder:
         if self._bounced[number] == 1:
             self.answered += not self._delivered[number]
             self._why[number] = bounce.reason
-            self._bounces[int(self.clock())] += 1
+            self.last_bounce_s = self.clock()
+            self._bounces[int(self.last_bounce_s)] += 1
 
     def most_bounces_per_s(self) -> int:
         """Errors that came back in the second in which most did."""

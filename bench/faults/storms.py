@@ -22,6 +22,7 @@ QUEUED: Final = 100_000
 BOUNCES_PER_S: Final = 500
 BOUNCES_AT_ONCE: Final = 4 * BOUNCES_PER_S
 UNREACHABLE: Final = "verona0.lit"
+TAKING_S: Final = 60.0
 REFUSING: Final[dict[str, Toml]] = {"limits": {"component_grace_s": 0}}
 _FROM_TO: Final = re.compile(rb" (from|to)=(['\"])([^'\"]*)\2")
 
@@ -106,8 +107,7 @@ async def dead_destination(settings: Settings, number: int, say: Say) -> Outcome
                 road.send(stage.recorder.plan(which, time.monotonic()))
             await asyncio.sleep(0.01)
         say(f"{QUEUED:,} stanzas for {UNREACHABLE}")
-        await until(lambda: not road.waiting, seconds)
-        stage.notes["bounced_s"] = time.monotonic()
+        await until(lambda: not road.waiting, TAKING_S)
         await asyncio.sleep(seconds)
         books = await stage.watch.books()
         stage.notes["unbounceable"] = books.unbounceable if books is not None else -1
@@ -120,7 +120,7 @@ async def dead_destination(settings: Settings, number: int, say: Say) -> Outcome
         at_it = stage.recorder.findings(lambda _, flow: flow is doomed)
         most = stage.recorder.most_bounces_per_s()
         judge.at_most("most bounces in a second", most, BOUNCES_AT_ONCE + BOUNCES_PER_S)
-        took_s = stage.notes["bounced_s"] - stage.notes["trouble_s"]
+        took_s = stage.recorder.last_bounce_s - stage.notes["trouble_s"]
         share = BOUNCES_AT_ONCE + BOUNCES_PER_S * (took_s + 1)
         judge.at_most("bounces in all", at_it.bounced, share)
         judge.at_least("bounces in all", at_it.bounced, BOUNCES_AT_ONCE)

@@ -40,19 +40,28 @@ class _Sent:
     stanzas: int
 
 
+class Short(Enum):
+    """Whether a lane lacks what was sent to it."""
+
+    NOTHING = auto()
+    DROPPED = auto()
+    ASKED_FOR = auto()
+    """Its owner knows; what comes before that is dropped as well, and not asked for twice."""
+
+
 @dataclass(slots=True)
 class _Taken:
     """How far one lane has got on this stream; sequence numbers.
 
-    `is_short`: a run was dropped behind `took`; its owner has to send it again. `used` is how many
-    octets it has sent since it was last allowed to.
+    `short`: what was dropped behind `took`. `used` is how many octets it has sent since it was last
+    allowed to.
     """
 
     shard: int
     epoch: int
     took: int = 0
     done: int = 0
-    is_short: bool = False
+    short: Short = Short.NOTHING
     used: int = 0
 
 
@@ -95,7 +104,7 @@ class Outlet:
         """
         key, lane = self._lane(frame)
         lane.took = frame.first + frame.counts.total - 1
-        lane.is_short = False
+        lane.short = Short.NOTHING
         lane.used += len(frame.octets)
         self._dirty.add(key)
         if not written:
@@ -125,11 +134,15 @@ class Outlet:
 
         None where that has been said, or will be when the hold on the lane ends.
         """
+        is_gap = self.judge(frame) is Verdict.GAP
         key, lane = self._lane(frame)
-        was_short, lane.is_short = lane.is_short, True
-        if was_short or key in self._held:
+        if is_gap and lane.short is not Short.NOTHING:
+            return None  # of course: what is missing has not come yet
+        lane.short = Short.DROPPED
+        if key in self._held:
             return None
-        return Again(frame.lane, lane.epoch, lane.took, 0)
+        lane.short = Short.ASKED_FOR
+        return Again(frame.lane, lane.epoch, lane.took, 0, is_short=True)
 
     def decline(self, frame: Forward) -> Returned | None:
         """What its owner is to hear of a run that came too late to be written.
@@ -183,12 +196,15 @@ class Outlet:
         self._held.clear()
         for key in held:
             lane = self._lanes[key]
-            is_idle = waiting[key] and lane.used == 0 and not lane.is_short
+            is_short = lane.short is Short.DROPPED
+            is_idle = waiting[key] and lane.used == 0 and lane.short is Short.NOTHING
             octets = 0 if is_idle else share
             if octets:
                 self._held[key] = True
             lane.used = 0
-            yield key[0], Again(key[1], lane.epoch, lane.took, octets)
+            if is_short:
+                lane.short = Short.ASKED_FOR
+            yield key[0], Again(key[1], lane.epoch, lane.took, octets, is_short)
 
     # --- how far it got ---
 

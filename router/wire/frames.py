@@ -354,10 +354,11 @@ class Hold(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Again(Frame):
-    """Egress to owner: I have this lane up to `took`; go on from there.
+    """Egress to owner: I have this lane up to `took`; go on.
 
-    `octets` is how many more at most, in one run or several, until the next Again; 0 is no limit.
-    The end of a Hold, and the answer to a gap.
+    `is_short`: what came behind that was dropped, so go on from there. If not, from what was sent
+    last, for the rest is on its way. `octets` is how many more at most, in one run or several,
+    until the next Again; 0 is no limit. The end of a Hold, and the answer to a gap.
     """
 
     KIND: ClassVar[int] = 37
@@ -366,6 +367,7 @@ class Again(Frame):
     epoch: int
     took: int
     octets: int
+    is_short: bool
 
 
 @dataclass(frozen=True, slots=True)

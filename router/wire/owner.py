@@ -226,15 +226,16 @@ class Owner:
         return lane
 
     def again(self, frame: Again) -> Answer:
-        """The egress stream takes more, from the number after `took` on."""
+        """The egress stream takes more; what it has dropped is sent again."""
         lane = self._lanes.get(frame.lane)
         if lane is None or lane.epoch != frame.epoch:
             return _NOTHING
         lane.took = max(lane.took, frame.took)
         lane.pace = Pace.SLOW if frame.octets else Pace.FREE
         lane.credit_bytes = frame.octets
-        lane.sent = max(lane.took, _before(lane))
-        lane.tried = min(lane.tried, lane.sent)
+        if frame.is_short:
+            lane.sent = max(lane.took, _before(lane))
+            lane.tried = min(lane.tried, lane.sent)
         return Answer(again=tuple(self._unsent(lane)))
 
     def replay(self, shards: Iterable[int]) -> Iterator[Data]:

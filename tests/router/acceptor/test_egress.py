@@ -271,7 +271,7 @@ async def test_what_waits_for_a_peer_that_does_not_read_is_bounded_and_the_rest_
         took = max(frame.took for _, frame in rig.told if isinstance(frame, Progress))
         assert runs - 10 <= took < runs - 1
         await read_exactly(peer, took * len(LARGE))
-        await rig.hears(("a0.1", Again(5, 1, took, 0)))
+        await rig.hears(("a0.1", Again(5, 1, took, 0, True)))
         for number in range(took + 1, runs):
             rig.egress.forward(rig.stream, forward(number, b"<iq/>", after=took and number - 1))
         assert await read_exactly(peer, 5) == b"<iq/>"
@@ -282,7 +282,7 @@ async def test_a_gap_is_asked_for_and_nothing_behind_it_is_written(rig: Rig) -> 
     async with over_tcp(rig.stream) as peer:
         rig.egress.forward(rig.stream, forward(1))
         rig.egress.forward(rig.stream, forward(3, b"<presence/>", after=2))
-        assert rig.told == [("a0.1", Again(5, 1, 1, 0))]
+        assert rig.told == [("a0.1", Again(5, 1, 1, 0, True))]
         rig.egress.forward(rig.stream, forward(2, b"<iq/>"))
         assert await read_exactly(peer, 15) == b"<message/><iq/>"
         assert rig.stream.stanzas_out == 2

@@ -87,7 +87,7 @@ def test_who_reads_again_is_waited_for_again_once_it_has_caught_up_by_half(rig: 
     lane = rig.lane(stream)
     rig.holds(stream, lane, is_moving=False)
     rig.keeps(stream, lane, STREAM_BYTES + 1)
-    rig.owner.again(Again(lane.number, 1, 0, 0))
+    rig.owner.again(Again(lane.number, 1, 0, 0, is_short=False))
     rig.window.pace_changed(stream, lane)
     assert not stream.is_paused
     assert not rig.window.has_room(stream, lane)

@@ -58,16 +58,16 @@ def test_what_misses_something_before_it_is_a_gap_and_asked_for_once():
     outlet = Outlet(9, "tcp")
     take(outlet, forward(1, 2))
     assert outlet.judge(forward(5, after=4)) is Verdict.GAP
-    assert outlet.drop(forward(5, after=4)) == Again(5, 1, 2, 0)
+    assert outlet.drop(forward(5, after=4)) == Again(5, 1, 2, 0, True)
     assert outlet.drop(forward(6, after=5)) is None
     assert take(outlet, forward(3, 2))
-    assert outlet.drop(forward(9, after=8)) == Again(5, 1, 4, 0)
+    assert outlet.drop(forward(9, after=8)) == Again(5, 1, 4, 0, True)
 
 
 def test_a_gap_where_the_first_run_should_be():
     outlet = Outlet(9, "tcp")
     assert outlet.judge(forward(5, after=4)) is Verdict.GAP
-    assert outlet.drop(forward(5, after=4)) == Again(5, 1, 0, 0)
+    assert outlet.drop(forward(5, after=4)) == Again(5, 1, 0, 0, True)
     assert outlet.judge(forward(5, after=4)) is Verdict.GAP
     assert take(outlet, forward(4))
     assert take(outlet, forward(5, after=4))
@@ -93,10 +93,28 @@ def test_a_full_stream_holds_the_lanes_that_send_and_tells_each_once():
     assert outlet.drop(forward(2, after=1)) is None, "it is told to go on when the hold ends"
     assert outlet.is_holding()
     assert list(outlet.release(1000)) == [
-        ("a0.1", Again(5, 1, 1, 0)),
-        ("a0.1", Again(6, 1, 1, 0)),
+        ("a0.1", Again(5, 1, 1, 0, True)),
+        ("a0.1", Again(6, 1, 1, 0, False)),
     ]
     assert not outlet.is_holding()
+
+
+def test_what_was_dropped_is_asked_for_once_and_only_that():
+    """Who is sent what he has may forget the lane meanwhile, and take it for new."""
+    outlet = Outlet(9, "tcp")
+    take(outlet, forward(1))
+    outlet.hold(forward(2, after=1), is_moving=True)
+    outlet.drop(forward(2, after=1))
+    assert list(outlet.release(1000)) == [("a0.1", Again(5, 1, 1, 0, True))]
+    outlet.hold(forward(3, after=2), is_moving=True)
+    assert outlet.drop(forward(3, after=2)) is None, "on its way before it was asked for"
+    assert list(outlet.release(1000)) == [("a0.1", Again(5, 1, 1, 0, False))]
+    outlet.hold(forward(2), is_moving=True)
+    assert outlet.drop(forward(2)) is None, "the very one that was asked for"
+    assert list(outlet.release(1000)) == [("a0.1", Again(5, 1, 1, 0, True))]
+    assert take(outlet, forward(2))
+    outlet.hold(forward(3), is_moving=True)
+    assert list(outlet.release(1000)) == [("a0.1", Again(5, 1, 2, 0, False))]
 
 
 def test_of_many_lanes_on_hold_each_gets_its_part_of_the_room_and_idle_ones_go_free():

@@ -96,7 +96,7 @@ GOLDEN = [
     (Sync(3, ((5, 2), (63, 300))), b"\x94\x02\x22\x03\x92\x92\x05\x02\x92\x3f\xcd\x01\x2c"),
     (Synced(3), b"\x93\x02\x23\x03"),
     (Hold(7, 2, True), b"\x95\x02\x24\x07\x02\xc3"),
-    (Again(7, 2, 12, 0), b"\x96\x02\x25\x07\x02\x0c\x00"),
+    (Again(7, 2, 12, 0, True), b"\x97\x02\x25\x07\x02\x0c\x00\xc3"),
     (Resume(9, "a0.1.s", PAIR, 3), b"\x96\x02\x26\x09\xa6a0.1.s" + PAIR_OCTETS + b"\x03"),
     (ResumeAnswer(9, True, 7), b"\x95\x02\x27\x09\xc3\x07"),
 ]

@@ -191,7 +191,7 @@ def test_a_lane_that_went_nobody_knows_where_is_in_doubt_only_when_nobody_can_te
 def test_all_that_was_ever_sent_in_an_epoch_is_in_doubt_not_only_what_was_sent_last():
     owner, lane, _ = owner_with_runs(1, 1, 1, 1)
     owner.hold(Hold(lane.number, 1, True))
-    owner.again(Again(lane.number, 1, 1, 5))
+    owner.again(Again(lane.number, 1, 1, 5, is_short=True))
     assert (lane.sent, lane.reached) == (2, 4)
     (answer,) = owner.lost("a1.1", {lane.shard}, is_told=False)
     assert [run.first for each in answer.resolved for run in each.runs] == [1, 2, 3, 4]
@@ -247,7 +247,7 @@ def test_a_lane_on_hold_waits_and_goes_on_where_it_is_told():
     assert owner.hold(Hold(lane.number, 1, True)) is lane
     assert lane.pace is Pace.SLOW
     assert owner.append(lane, ONE, b"<message/>") is None
-    answer = owner.again(Again(lane.number, 1, 1, 0))
+    answer = owner.again(Again(lane.number, 1, 1, 0, is_short=True))
     assert [f.first for f in answer.again] == [2, 3]
     assert (lane.pace, lane.took) == (Pace.FREE, 1)
 
@@ -258,17 +258,34 @@ def test_a_credit_is_used_up_by_runs_and_is_not_added_to():
     assert lane.pace is Pace.STUCK
     for _ in range(4):
         assert owner.append(lane, ONE, b"<message/>") is None
-    assert [f.first for f in owner.again(Again(lane.number, 1, 1, 11)).again] == [2, 3]
+    assert [f.first for f in owner.again(Again(lane.number, 1, 1, 11, is_short=True)).again] == [
+        2,
+        3,
+    ]
     assert owner.append(lane, ONE, b"<message/>") is None
-    assert [f.first for f in owner.again(Again(lane.number, 1, 1, 11)).again] == [2, 3]
-    assert [f.first for f in owner.again(Again(lane.number, 1, 3, 11)).again] == [4, 5]
+    assert [f.first for f in owner.again(Again(lane.number, 1, 1, 11, is_short=True)).again] == [
+        2,
+        3,
+    ]
+    assert [f.first for f in owner.again(Again(lane.number, 1, 3, 11, is_short=True)).again] == [
+        4,
+        5,
+    ]
+
+
+def test_what_is_on_its_way_is_not_sent_again():
+    owner, lane, _ = owner_with_runs(1, 1)
+    owner.hold(Hold(lane.number, 1, True))
+    owner.append(lane, ONE, b"<message/>")
+    answer = owner.again(Again(lane.number, 1, 1, 0, is_short=False))
+    assert [f.first for f in answer.again] == [3]
 
 
 def test_a_hold_of_an_epoch_before_holds_nobody():
     owner, lane, _ = owner_with_runs(1)
     owner.returned("a1.1", Returned(lane.number, 1, 1, 0))
     assert owner.hold(Hold(lane.number, 1, True)) is None
-    assert owner.again(Again(lane.number, 1, 0, 0)).again == ()
+    assert owner.again(Again(lane.number, 1, 0, 0, is_short=True)).again == ()
     assert lane.pace is Pace.FREE
 
 
@@ -288,7 +305,7 @@ def test_a_report_of_an_epoch_before_does_not_keep_what_follows():
     owner.hold(Hold(lane.number, 1, True))
     owner.append(lane, ONE, b"<message/>")
     owner.progress("a1.1", progress(lane, took=2, done=2))
-    owner.again(Again(lane.number, 1, 2, 0))
+    owner.again(Again(lane.number, 1, 2, 0, is_short=True))
     data = owner.append(lane, ONE, b"<message/>")
     assert data is not None
     assert data.first == 3
