@@ -76,7 +76,11 @@ def servers(
                 bidi=cell.bidi,
                 # Also where certificates prove: further pairs on a stream are asked for by keys.
                 dialback=True,
-                settings={"limits": {"unauthenticated_per_address": 2 * cell.pairs + 64}},
+                settings={
+                    "limits": {"unauthenticated_per_address": 2 * cell.pairs + 64},
+                    # The warm-up's connections are cut, and are not to come back to be resumed.
+                    "delivery": {"resume_s": 0},
+                },
             )
         )
     return made[0], made[1]

@@ -24,7 +24,8 @@ from bench.subjects import Subject
 from router.xmpp.pair import DomainPair
 
 POLL_S: Final = 0.05
-QUIET_S: Final = 0.4
+QUIET_S: Final = 1.4
+"""Longer than it takes a server to ask whether its stanzas have been handled (XEP-0198)."""
 """Nothing passes for so long, and twice the round trip, and the set-up is over."""
 
 LIMIT_S: Final = 90.0
