@@ -151,7 +151,9 @@ def _core(octets: bytes) -> Callable[[], None]:
 
 def _lanes(octets: bytes, stanzas: int) -> Callable[[], None]:
     leases = Leases()
-    leases.live[:] = [True] * SHARDS
+    for shard in range(SHARDS):
+        leases.lease(shard, "w0.1", 1)
+        leases.live[shard] = True
     owner, outlet = Owner(leases), Outlet(1, "tcp")
     lane = owner.open(PAIR, 1)
     counts = Counts(stanzas, 0, 0)

@@ -92,7 +92,9 @@ class Journey:
         self._queue: list[Frame] = []
         loop = asyncio.get_running_loop()
         leases = Leases()
-        leases.live[:] = [True] * SHARDS
+        for shard in range(SHARDS):
+            leases.lease(shard, "w0.1", 1)
+            leases.live[shard] = True
         owner = (_KeepingOwner if is_reliable else _ForgetfulOwner)(leases, self.watch)
         self._ingress = Ingress(
             owner,
@@ -102,7 +104,9 @@ class Journey:
             to_acceptor=self._told,
             call_later=loop.call_later,
         )
-        self._egress = Egress(loop, self._ingress, leases, self._told, _UNBOUNDED_BYTES)
+        self._egress = Egress(
+            loop, self._ingress, leases, self._told, _UNBOUNDED_BYTES, _UNBOUNDED_BYTES
+        )
         self._routing = _routing()
         context = server_context(credential, lambda _: None, direct_tls=True)
         self._in = self._end(1, reader, context)
