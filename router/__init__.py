@@ -7,6 +7,6 @@ supervisor   starts acceptors and workers as commands, and restarts them
 http         what a node shows: /live /ready /metrics /api and a page
 cli          the `causeway` command, a file for each verb
 
-`config`, `metrics`, `log` and `peer_memory` are below all of them; `workers`, beside this package,
-decides routes.
+`config`, `metrics`, `log` and `peer_memory` are below all of them, `budget` adds up what a
+configuration may come to need; `workers`, beside this package, decides routes.
 """

@@ -231,6 +231,8 @@ class Limits:
     unanswered_check_s: Seconds = 60.0  # what its kernel may take to acknowledge anything
     unread_output_s: Seconds = 120.0  # what a peer that is there may take to read anything
     output_buffer_bytes: Bytes = 16_777_216  # per stream, written and not yet with the kernel
+    output_total_bytes: Bytes = 67_108_864  # per acceptor, of all streams: the same
+    connections: Count = 4096  # per acceptor, of all kinds and both ways
     stream_bytes_per_s: Rate = 0  # read from a peer's stream; 0: as fast as it comes
     stream_stanzas_per_s: Rate = 0
 

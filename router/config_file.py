@@ -256,7 +256,8 @@ def _check_limits(config: Config, refuse: Refuse) -> None:
     limits = config.limits
     if limits.max_preauth_total_bytes < limits.max_preauth_bytes:
         refuse(("limits", "max_preauth_total_bytes"), "must not be below max_preauth_bytes")
-    for name in ("lane_window_bytes", "retention_bytes", "backlog_bytes", "output_buffer_bytes"):
+    pools = ("lane_window", "retention", "backlog", "output_buffer", "output_total")
+    for name in (f"{pool}_bytes" for pool in pools):
         if getattr(limits, name) < limits.max_stanza_bytes:
             refuse(("limits", name), "must not be below max_stanza_bytes")
     if config.dns.min_ttl_s > config.dns.max_ttl_s:

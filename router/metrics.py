@@ -130,6 +130,18 @@ METRICS: Final = _declare(
         "Of these, octets that wait in workers for a stream to be opened.",
     ),
     Metric(
+        "causeway_memory_budget_bytes",
+        "gauge",
+        "What all processes together may come to need, by the configuration.",
+    ),
+    Metric(
+        "causeway_overloaded_acceptors",
+        "gauge",
+        "Acceptors whose queues are over 70 % (full), 85 % (pressed) or 95 % (critical) of "
+        "their bounds, or that have no room for more connections (crowded) or are late (busy).",
+        (("how", ("full", "pressed", "critical", "crowded", "busy")),),
+    ),
+    Metric(
         "causeway_shard_owner_changes_total",
         "counter",
         "Shards that moved from one worker to another.",

@@ -16,6 +16,8 @@ from router.xmpp.errors import MisuseError
 
 MAX_DOMAINS: Final = 4096
 """Of more than these, the domain goes that was not asked about for the longest time."""
+MAX_OF_A_DOMAIN: Final = 64
+"""Of more facts of one domain than these, the one goes that was learned the longest time ago."""
 TELL_AFTER: Final = 0.1
 """The part of a lifetime after which others hear again of what has not changed."""
 
@@ -27,7 +29,8 @@ class Fact(Enum):
     """What one may know of a peer; `LIFETIMES_S` has the values of each."""
 
     EXTERNAL = "external"
-    """What became of our SASL EXTERNAL there (XEP-0178 §3)."""
+    """What became of our SASL EXTERNAL there (XEP-0178 §3), by the hosted domain that it was for:
+    each has a certificate of its own, and a peer may refuse one and take another."""
     BIDI = "bidi"
     """Whether a stream outlives our asking for XEP-0288."""
     ERRORS = "errors"
@@ -65,12 +68,16 @@ _CONFIGURED: Final[dict[Fact, Callable[[Peer], str | None]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """That `domain`, normalised, showed `value` at `at`, in seconds since the epoch."""
+    """That `domain`, normalised, showed `value` at `at`, in seconds since the epoch.
+
+    Where that depends on the hosted domain we came as, `local` is that.
+    """
 
     domain: str
     fact: Fact
     value: str
     at: float
+    local: str = ""
 
     @property
     def expires_at(self) -> float:
@@ -79,16 +86,21 @@ class Learned:
 
     def to_plain(self) -> tuple[str, str, str, float]:
         """For a message to another process."""
-        return self.domain, self.fact.value, self.value, self.at
+        fact = f"{self.fact.value}:{self.local}" if self.local else self.fact.value
+        return self.domain, fact, self.value, self.at
 
     @classmethod
     def from_plain(cls, plain: tuple[str, str, str, float]) -> "Learned":
         """The inverse of `to_plain`. Raises ValueError for an unknown fact or value."""
-        domain, name, value, at = plain
+        domain, text, value, at = plain
+        name, _, local = text.partition(":")
         fact = Fact(name)
         if value not in LIFETIMES_S[fact]:
             raise ValueError(f"{name} is never {value!r}")
-        return cls(domain, fact, value, at)
+        return cls(domain, fact, value, at, local)
+
+
+_Key = tuple[Fact, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +119,9 @@ class PeerMemory:
         """To be replaced when there is another one."""
         self._wall = wall
         self._tell = tell
-        self._domains: OrderedDict[str, dict[Fact, _Entry]] = OrderedDict()
+        self._domains: OrderedDict[str, OrderedDict[_Key, _Entry]] = OrderedDict()
 
-    def learn(self, domain: str, fact: Fact, value: str) -> str | None:
+    def learn(self, domain: str, fact: Fact, value: str, local: str = "") -> str | None:
         """Keep it, from now; returns what was learned before, unless that has expired.
 
         `tell` is called when the value is new, or was told long ago: a busy peer is no flood.
@@ -118,8 +130,8 @@ class PeerMemory:
         if value not in LIFETIMES_S[fact]:
             raise MisuseError(f"{fact.value} is never {value!r}")
         now = self._wall()
-        before = self._known(domain, fact, now)
-        learned = Learned(domain, fact, value, now)
+        before = self._known(domain, fact, now, local)
+        learned = Learned(domain, fact, value, now, local)
         is_news = (
             before is None
             or before.learned.value != value
@@ -130,12 +142,12 @@ class PeerMemory:
             self._tell(learned)
         return before.learned.value if before is not None else None
 
-    def recall(self, domain: str, fact: Fact) -> str | None:
+    def recall(self, domain: str, fact: Fact, local: str = "") -> str | None:
         """What to go by: the operator's word, else what was learned, unless it has expired."""
         configured = self._configured(domain, fact)
         if configured is not None:
             return configured
-        entry = self._known(domain, fact, self._wall())
+        entry = self._known(domain, fact, self._wall(), local)
         if entry is None:
             return None
         self._domains.move_to_end(domain)
@@ -145,7 +157,7 @@ class PeerMemory:
         """Another process learned it; the later of two words on one fact stands."""
         now = self._wall()
         learned = replace(learned, at=min(learned.at, now))
-        before = self._known(learned.domain, learned.fact, now)
+        before = self._known(learned.domain, learned.fact, now, learned.local)
         if learned.expires_at > now and (before is None or before.learned.at <= learned.at):
             self._keep(_Entry(learned, learned.at))
 
@@ -157,13 +169,15 @@ class PeerMemory:
                 if entry.learned.expires_at > now:
                     yield entry.learned
 
-    def rows(self, domain: str | None = None) -> list[dict[str, object]]:
+    def rows(self, domain: str | None = None, local: str | None = None) -> list[dict[str, object]]:
         """To show: of one domain or of all; the operator's word stands before what was learned.
 
-        `learned_at` and `expires_at` are seconds since the epoch, None for what is configured.
+        `local`: nothing that is so for other hosted domains alone. `learned_at` and `expires_at`
+        are seconds since the epoch, None for what is configured.
         """
         if domain is not None:
-            return self._rows(domain)
+            rows = self._rows(domain)
+            return [row for row in rows if local is None or row["local"] in ("", local)]
         named = [name for name in self.config.peers if not name.startswith(ANY_PEER)]
         return [row for each in sorted({*self._domains, *named}) for row in self._rows(each)]
 
@@ -174,22 +188,27 @@ class PeerMemory:
             configured = self._configured(domain, fact)
             if configured is not None:
                 rows.append(_row(domain, fact, configured, None))
-            entry = self._known(domain, fact, now)
-            if entry is not None:
-                rows.append(_row(domain, fact, entry.learned.value, entry.learned))
+            for of, entry in self._domains.get(domain, OrderedDict()).items():
+                if of[0] is fact and entry.learned.expires_at > now:
+                    rows.append(_row(domain, fact, entry.learned.value, entry.learned))
         return rows
 
     def _configured(self, domain: str, fact: Fact) -> str | None:
         word = _CONFIGURED.get(fact)
         return word(self.config.peer(domain)) if word is not None else None
 
-    def _known(self, domain: str, fact: Fact, now: float) -> _Entry | None:
-        entry = self._domains.get(domain, {}).get(fact)
+    def _known(self, domain: str, fact: Fact, now: float, local: str = "") -> _Entry | None:
+        facts = self._domains.get(domain)
+        entry = facts.get((fact, local)) if facts is not None else None
         return entry if entry is not None and entry.learned.expires_at > now else None
 
     def _keep(self, entry: _Entry) -> None:
-        domain = entry.learned.domain
-        self._domains.setdefault(domain, {})[entry.learned.fact] = entry
+        domain, key = entry.learned.domain, (entry.learned.fact, entry.learned.local)
+        facts = self._domains.setdefault(domain, OrderedDict())
+        facts[key] = entry
+        facts.move_to_end(key)
+        if len(facts) > MAX_OF_A_DOMAIN:
+            facts.popitem(last=False)
         self._domains.move_to_end(domain)
         if len(self._domains) > MAX_DOMAINS:
             self._domains.popitem(last=False)
@@ -205,6 +224,7 @@ def _row(domain: str, fact: Fact, value: str, learned: Learned | None) -> dict[s
     return {
         "domain": domain,
         "fact": fact.value,
+        "local": learned.local if learned is not None else "",
         "value": value,
         "learned_at": learned.at if learned is not None else None,
         "expires_at": learned.expires_at if learned is not None else None,

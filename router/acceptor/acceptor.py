@@ -1,14 +1,13 @@
 """One acceptor's streams: joins connections, lanes, dials and the bus.
 
 `listener` and `dialer` make connections; their events come here and go on to `ingress` (stanzas),
-`verification` (keys) or the shards; frames from the bus go to `ingress`, `dialer` or `egress`.
+`verification` (keys) or the shards; `reception` takes the frames from the bus.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
 from itertools import chain
-from typing import Any
 
 import structlog
 import zmq
@@ -33,6 +32,8 @@ from router.acceptor.ingress import Ingress
 from router.acceptor.links import Links
 from router.acceptor.liveness import Liveness
 from router.acceptor.openings import Openings
+from router.acceptor.overload import Overload
+from router.acceptor.reception import Reception
 from router.acceptor.resumption import Resumptions
 from router.acceptor.streams import names
 from router.acceptor.throttle import throttle
@@ -45,7 +46,7 @@ from router.metrics import Counters
 from router.peer_memory import Learned, PeerMemory
 from router.wire import frames
 from router.wire.control import Membership
-from router.wire.frames import Forward, Frame, Granted, Revoked
+from router.wire.frames import Granted, Revoked
 from router.wire.owner import Owner
 from router.wire.shard import shard_of
 from router.xmpp import events
@@ -79,7 +80,9 @@ class Acceptor:
         self._directory = Directory()
         self._witness = Witness(self.history, self.memory, self.counters)
         self.admission = Admission(
-            config.limits.unauthenticated_per_address, config.limits.unauthenticated_connections
+            config.limits.unauthenticated_per_address,
+            config.limits.unauthenticated_connections,
+            lambda: self._overload.admits(len(self._connections) - 1),  # it is there already
         )
         self._loop = loop
         self._config = config
@@ -94,7 +97,7 @@ class Acceptor:
             context,
             own_id,
             endpoint,
-            on_frame=self._received,
+            on_frame=lambda *what: self._reception.take(*what),
             announce=self._announce,
             replay=lambda shards: self._ingress.replay(shards),
             gone=self._acceptor_gone,
@@ -104,10 +107,11 @@ class Acceptor:
         to_shard, to_acceptor = self._links.to_shard, self._links.to_acceptor
         owner = Owner(self._links.leases, resends=config.delivery.in_doubt == "resend")
         self._bounces = Bounces(config, loop.time)
+        window = Window(owner, config.limits.lane_window_bytes, config.limits.retention_bytes)
         self._ingress = Ingress(
             owner,
             self.counters,
-            Window(owner, config.limits.lane_window_bytes, config.limits.retention_bytes),
+            window,
             to_shard=to_shard,
             to_acceptor=to_acceptor,
             call_later=loop.call_later,
@@ -120,6 +124,16 @@ class Acceptor:
             self._links.leases,
             to_acceptor,
             config.limits.output_buffer_bytes,
+            config.limits.output_total_bytes,
+        )
+        self._overload = Overload(
+            loop,
+            config.limits,
+            self.counters,
+            lambda: owner.kept_bytes + self._egress.waiting_bytes,
+            self.connections,
+            (window, self._egress),
+            window.pause,
         )
         self._resumptions = Resumptions(
             loop,
@@ -153,7 +167,19 @@ class Acceptor:
                 otherwise,
             ),
         )
-        self._takes = self._taking()
+        self._reception = Reception(
+            self._connections,
+            self._ingress,
+            self._egress,
+            self._resumptions,
+            self._dialer,
+            self._verifications,
+            self._overload,
+            clock=loop.time,
+            to_shard=to_shard,
+            to_acceptor=to_acceptor,
+            to_worker=self._links.to_worker,
+        )
 
     # --- what connections report (connection.Hub) ---
 
@@ -282,51 +308,6 @@ class Acceptor:
         self._liveness.gone(connection)
         self._expiries.gone(connection)
 
-    # --- what comes over the bus ---
-
-    def _received(self, source: str, frame: Frame) -> None:
-        if (take := self._takes.get(type(frame))) is not None:
-            take(source, frame)
-        else:
-            log.error("bus.unexpected_frame", source=source, kind=type(frame).__name__)
-
-    def _taking(self) -> dict[type[Frame], Callable[[str, Any], object]]:
-        """Whose each kind of frame is; each is given its source and the frame."""
-        return {
-            frames.Forward: self._forward,
-            frames.Progress: self._ingress.progress,
-            frames.Reject: self._ingress.rejected,
-            frames.Returned: self._ingress.returned,
-            frames.Hold: lambda _, frame: self._ingress.hold(frame),
-            frames.Again: lambda _, frame: self._ingress.again(frame),
-            frames.Sync: lambda source, frame: self._egress.sync(self._outlets(), source, frame),
-            frames.Ended: lambda by, frame: self._egress.ended(self._outlets(), by, frame.lane),
-            frames.Dial: lambda _, frame: self._dialer.dial(frame.pair),
-            frames.Retire: self._retire,
-            frames.VerifyKey: lambda _, frame: self._dialer.verify(frame),
-            frames.Verified: lambda _, frame: self._verifications.verified(frame),
-            frames.AttachAnswer: self._attach_answered,
-            frames.Resume: self._resumptions.received,
-            frames.ResumeAnswer: self._resumptions.received,
-        }
-
-    def _forward(self, source: str, frame: Forward) -> None:
-        connection = self._connections.get(frame.stream)
-        self._egress.forward(connection or self._resumptions.find(frame.stream), frame)
-
-    def _retire(self, _: str, frame: frames.Retire) -> None:
-        if (connection := self._connections.get(frame.stream)) is not None:
-            connection.close()
-
-    def _outlets(self) -> list[Connection]:
-        """All connections that lanes leave by, or left by."""
-        return [*self._connections.values(), *self._resumptions.waiting()]
-
-    def _attach_answered(self, _: str, frame: frames.AttachAnswer) -> None:
-        connection = self._connections.get(frame.request)
-        if connection is not None and isinstance(connection.core, ComponentStream):
-            connection.act(connection.core.answer_attach(frame.accepted, self._loop.time()))
-
     # --- membership ---
 
     def membership(self, message: Membership) -> None:
@@ -343,7 +324,7 @@ class Acceptor:
             self._links.to_worker(worker, frame)
 
     def _acceptor_gone(self, acceptor: str) -> None:
-        self._egress.owner_gone(self._outlets(), acceptor)
+        self._egress.owner_gone(self._reception.outlets(), acceptor)
 
     # --- for the process ---
 
@@ -356,7 +337,7 @@ class Acceptor:
         self._config = self.memory.config = config
         self._dialer.reload(config)
         self._bounces.reload(config)
-        for each in (self.admission, self._liveness, self._verifications):
+        for each in (self.admission, self._liveness, self._verifications, self._overload):
             each.reload(config.limits)
         problems = self.openings.reload(config)
         problems += self._verifier.reload(config.tls.trust_anchors)
@@ -379,6 +360,7 @@ class Acceptor:
     def snapshot(self) -> tuple[tuple[str, tuple[str, ...], float], ...]:
         """All counters, gauges brought up to date."""
         self._ingress.gauges()
+        self._overload.gauges()
         for labels, amount in self._gauge.values():
             self.counters.set("causeway_s2s_streams", *labels, value=amount)
         return self.counters.snapshot()
@@ -388,6 +370,7 @@ class Acceptor:
         self._dialer.close()
         self._resumptions.close()
         self._liveness.close()
+        self._overload.close()
         self._expiries.close()
         for connection in list(self._connections.values()):
             connection.abort()

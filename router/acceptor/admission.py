@@ -4,6 +4,7 @@ The newest is refused at accept, before any XML. Called by the listener and by t
 """
 
 import ipaddress
+from collections.abc import Callable
 from functools import lru_cache
 
 from router.config import Limits
@@ -12,11 +13,17 @@ _IPV6_PREFIX = 64
 
 
 class Admission:
-    """Counts unauthenticated inbound connections; a proof or the end takes one off."""
+    """Counts unauthenticated inbound connections; a proof or the end takes one off.
 
-    def __init__(self, per_address: int, overall: int) -> None:
+    `has_room` says whether the acceptor takes any more connections at all.
+    """
+
+    def __init__(
+        self, per_address: int, overall: int, has_room: Callable[[], bool] = lambda: True
+    ) -> None:
         self._per_address = per_address
         self._overall = overall
+        self._has_room = has_room
         self._unproved: dict[int, str] = {}
         self._by_source: dict[str, int] = {}
 
@@ -25,9 +32,14 @@ class Admission:
         self._per_address = limits.unauthenticated_per_address
         self._overall = limits.unauthenticated_connections
 
-    def admit(self, connection: int, address: str) -> bool:
-        """Whether a new connection from this IP address may stay."""
+    def admit(self, connection: int, address: str, *, is_ours: bool = False) -> bool:
+        """Whether a new connection from this IP address may stay.
+
+        `is_ours`: it came to a port for components, without which nothing that waits for them goes.
+        """
         source = _source(address)
+        if not (is_ours or self._has_room()):
+            return False
         if len(self._unproved) >= self._overall:
             return False
         if self._by_source.get(source, 0) >= self._per_address:

@@ -11,6 +11,7 @@ from typing import Final
 
 from router.acceptor.connection import Connection
 from router.acceptor.ingress import Ingress
+from router.acceptor.output import OutputRoom
 from router.wire.control import BEAT_INTERVAL_S
 from router.wire.egress import Verdict
 from router.wire.frames import Forward, Frame, Reject, Returned, Sync, Synced
@@ -32,7 +33,8 @@ _ROOM: Final = 2
 class Egress:
     """All streams of this acceptor, as the lanes see them.
 
-    `buffer_bytes` bounds what may wait in one stream for the peer to read (ERR-06).
+    `buffer_bytes` bounds what may wait in one stream for the peer to read (ERR-06), `total_bytes`
+    what may in all of them.
     """
 
     def __init__(
@@ -42,33 +44,36 @@ class Egress:
         leases: Leases,
         to_acceptor: Callable[[str, Frame], None],
         buffer_bytes: int,
+        total_bytes: int,
     ) -> None:
         self._loop = loop
         self._leases = leases
         self._ingress = ingress
         self._to_acceptor = to_acceptor
         self._buffer_bytes = buffer_bytes
+        self._room = OutputRoom(total_bytes)
+        self._credit = _ROOM
         self._waiting: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._stuck: set[Connection] = set()
         self._reported: set[Connection] = set()
         self._repeat_timer: asyncio.TimerHandle | None = None
 
-    def forward(self, connection: Connection | None, frame: Forward) -> None:
-        """Write a run, or return it when its stream does not carry the pair any more.
+    def forward(self, connection: Connection | None, frame: Forward) -> bool:
+        """Write a run, or return it when its stream does not carry the pair; then False.
 
         What a worker sent that has lost the shard since is dropped: the run's owner sends it again,
         to the new one.
         """
         if frame.generation < self._leases.fences[shard_of(*frame.pair)]:
-            return
+            return True
         if connection is None:
             back = Returned(frame.lane, frame.epoch, frame.first, frame.first - 1)
             self._to_acceptor(frame.owner, back)
-            return
+            return False
         if not connection.may_send(frame.pair):
             self._tell(frame.owner, connection.outlet.decline(frame))
-            return
+            return False
         verdict = connection.outlet.judge(frame)
         if verdict is Verdict.NEXT:
             self._write(connection, frame)
@@ -77,6 +82,7 @@ class Egress:
         else:
             self._tell(frame.owner, connection.outlet.drop(frame))
         self._watch(connection)
+        return True
 
     def _tell(self, owner: str, frame: Frame | None) -> None:
         if frame is not None:
@@ -92,9 +98,13 @@ class Egress:
         if not outlet.is_unacknowledged():
             connection.begins_to_wait()
         is_read = connection.is_read()
-        if not is_read or buffered > self._buffer_bytes // _HIGH:
+        is_full = bool(buffered) and (
+            buffered + len(octets) > self._buffer_bytes
+            or not self._room.takes(len(octets), is_read=is_read)
+        )
+        if is_full or not is_read or buffered > self._buffer_bytes // _HIGH:
             self._tell(frame.owner, outlet.hold(frame, is_moving=is_read))
-        if buffered and buffered + len(octets) > self._buffer_bytes:
+        if is_full:
             self._tell(frame.owner, outlet.drop(frame))
             return
         limit_bytes = connection.core.peer_limits.max_bytes
@@ -105,6 +115,7 @@ class Egress:
             connection.send_run(frame.pair, octets, counts.total)
             connection.stanzas_out += counts.total
             self._ingress.count_sent(connection, counts, len(octets))
+            self._room.holds(connection.number, buffered + len(octets))
 
     def _within(self, frame: Forward, limit_bytes: int) -> tuple[bytes, Counts]:
         """What of the run the peer takes (XEP-0478 §4); the owner bounces the rest.
@@ -141,6 +152,7 @@ class Egress:
             connection.poll_acknowledged()
             self._report(connection)
             outlet = connection.outlet
+            self._room.holds(connection.number, connection.buffered())
             is_read = connection.is_read()
             if is_read is (connection in self._stuck):
                 (self._stuck.discard if is_read else self._stuck.add)(connection)
@@ -155,8 +167,10 @@ class Egress:
         """The peer has read; if there is room enough now, the lanes that were held go on."""
         if connection.outlet.is_holding() and connection.is_read():
             buffered = connection.buffered()
-            if buffered <= self._buffer_bytes // _LOW:
-                room_bytes = self._buffer_bytes // _ROOM - buffered
+            self._room.holds(connection.number, buffered)
+            has_room = not buffered or self._room.takes(0, is_read=True)
+            if has_room and buffered <= self._buffer_bytes // _LOW:
+                room_bytes = self._buffer_bytes // self._credit - buffered
                 self._tell_all(connection.outlet.release(room_bytes))
 
     def acknowledged(self, connection: Connection) -> None:
@@ -188,6 +202,15 @@ class Egress:
                 self._to_acceptor(source, report)
         self._to_acceptor(source, Synced(frame.number))
 
+    def press(self, is_pressed: bool) -> None:
+        """Half of the credit from now on, or all of it again (`overload`)."""
+        self._credit = 2 * _ROOM if is_pressed else _ROOM
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Octets that wait in all streams for their peers to read."""
+        return self._room.used_bytes
+
     # --- ends ---
 
     def stream_gone(self, connection: Connection) -> None:
@@ -197,6 +220,7 @@ class Egress:
 
     def socket_gone(self, connection: Connection) -> None:
         """The kernel knows no more of this stream; what became of its stanzas may yet be known."""
+        self._room.holds(connection.number, 0)
         self._waiting.discard(connection)
         self._stuck.discard(connection)
         self._reported.discard(connection)

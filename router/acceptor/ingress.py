@@ -112,7 +112,7 @@ class Ingress:
 
     def _end_if_over(self, lane: Lane) -> None:
         if self._owner.close(lane) and lane.egress is not None:
-            self._to_acceptor(lane.egress.acceptor, Ended(lane.number))
+            self._to_acceptor(lane.egress.acceptor, Ended(lane.number, lane.egress.number))
 
     # --- what became of it ---
 
@@ -199,7 +199,7 @@ class Ingress:
             self._own_lanes.pop((self._askers.pop(lane.number, None), lane.pair), None)
             self._end_if_over(lane)
         elif not (lane.ingress_open or lane.kept) and lane.egress is not None:
-            self._to_acceptor(lane.egress.acceptor, Ended(lane.number))
+            self._to_acceptor(lane.egress.acceptor, Ended(lane.number, lane.egress.number))
 
     def _payer(self, lane: Lane) -> Connection | None:
         """The stream at whose expense the lane is kept, while there is one."""

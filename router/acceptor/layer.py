@@ -15,6 +15,15 @@ RECEIVE_BUFFER: Final = memoryview(bytearray(CHUNK_BYTES))
 """One for the process: whoever is told that it was filled has taken everything before returning."""
 
 
+_readable: memoryview = RECEIVE_BUFFER
+
+
+def read_at_most(octets: int) -> None:
+    """From now on one read from a socket brings no more than this, at most CHUNK_BYTES."""
+    global _readable
+    _readable = RECEIVE_BUFFER[:octets]
+
+
 class Transport(Protocol):
     """The part of `asyncio.Transport` that a layer needs, so that a byte stream can stand in."""
 
@@ -185,7 +194,7 @@ class Layer(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where to read to."""
-        return RECEIVE_BUFFER
+        return _readable
 
     def eof_received(self) -> bool:
         """TCP FIN. True: the transport stays open for writing until the upper ends it."""

@@ -28,7 +28,8 @@ class _Accepted(asyncio.Protocol):
         accepted = cast(asyncio.Transport, transport)
         peer = accepted.get_extra_info("peername")
         connection = self._make()
-        if not peer or not self._admission.admit(connection.number, peer[0]):
+        is_ours = connection.leg == "component"
+        if not peer or not self._admission.admit(connection.number, peer[0], is_ours=is_ours):
             connection.refused()
             accepted.abort()
             return

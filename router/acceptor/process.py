@@ -87,7 +87,7 @@ class Process:
             Resolver(config.dns, loop.time, random.Random()),
             self._learned,
         )
-        self._news: dict[tuple[str, Fact], Learned] = {}
+        self._news: dict[tuple[str, Fact, str], Learned] = {}
         self._told_at = 0.0
         self._listener = Listener(loop, self._acceptor.openings, self._acceptor.admission)
         self._drainer = Drainer(loop, self._acceptor, self._listener)
@@ -159,7 +159,7 @@ class Process:
         if not self._news:
             due = max(self._told_at + _NEWS_S, self._loop.time())
             self._loop.call_at(due, self._tell_news)
-        self._news[learned.domain, learned.fact] = learned
+        self._news[learned.domain, learned.fact, learned.local] = learned
 
     def _tell_news(self) -> None:
         self._told_at = self._loop.time()

@@ -22,6 +22,7 @@ class Window:
         self._owner = owner
         self._stream_bytes = stream_bytes
         self._retention_bytes = retention_bytes
+        self._is_pressed = False
         self._tightest_bytes = stream_bytes  # the smallest share by which anybody was paused
         self._paused: dict[int, Connection] = {}
         self._stuck: dict[int, dict[int, Lane]] = {}  # by stream, then by number
@@ -63,6 +64,17 @@ class Window:
         if not stuck:
             self._stuck.pop(connection.number, None)
 
+    def press(self, is_pressed: bool) -> None:
+        """Half of each stream's share from now on, or all of it again (`overload`)."""
+        self._is_pressed = is_pressed
+        self._judge_all(())
+
+    def pause(self, connection: Connection) -> None:
+        """The stream waits until it has come below half of its share."""
+        self._paused[connection.number] = connection
+        self._tightest_bytes = min(self._tightest_bytes, self._share())
+        connection.pause_reading()
+
     def gone(self, connection: Connection) -> None:
         """The stream brings nothing any more."""
         self._paused.pop(connection.number, None)
@@ -75,7 +87,10 @@ class Window:
         """What a stream may have open now, in octets."""
         if self._owner.kept_bytes > self._retention_bytes:
             return 0
-        return min(self._stream_bytes, _CROWDED_BYTES) if self._is_crowded() else self._stream_bytes
+        share = (
+            min(self._stream_bytes, _CROWDED_BYTES) if self._is_crowded() else self._stream_bytes
+        )
+        return share // 2 if self._is_pressed else share
 
     def _judge_all(self, connections: Iterable[Connection]) -> None:
         """Look at these, or at everybody who waits if there is more room than there was."""

@@ -99,7 +99,9 @@ _READERS: Final = {
 
 def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
     from router.acceptor.certificates.store import CertificateStore
+    from router.budget import budget_bytes, too_much, words
     from router.cli.check_listeners import listeners
+    from router.supervisor.memory_limit import memory_limit_bytes
     from router.xmpp.reader import IMPLEMENTATION
 
     domains = [_domain(config, name) for name in config.hosted]
@@ -116,9 +118,12 @@ def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
         for each in ports
         if each["state"] == "refused"
     ]
+    if (limit := memory_limit_bytes()) is not None and (refusal := too_much(config, limit)):
+        problems.append(_problem(file, "limits", refusal))
     if as_json:
         shown = {"ok": not problems, "problems": problems, "domains": domains, "listeners": ports}
-        print_json({**shown, "reader": IMPLEMENTATION})
+        memory = {"budget_bytes": budget_bytes(config), "limit_bytes": limit}
+        print_json({**shown, "reader": IMPLEMENTATION, "memory": memory})
     else:
         for problem in problems:
             typer.echo(": ".join(problem.values()), err=True)
@@ -129,6 +134,7 @@ def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
             if each["state"] == "held":
                 typer.echo(f"  {each['kind']}: {each['address']} is held by the running router")
         typer.echo(f"  stanza reader: {_READERS[IMPLEMENTATION]}")
+        typer.echo(f"  memory: {words(config)}")
         if config.dialback.enabled and not config.dialback.secret:
             typer.echo(f"{config.dialback.secret_file} will be created when the router starts")
     return not problems

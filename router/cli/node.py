@@ -12,6 +12,7 @@ from typing import Final
 
 import uvloop
 
+from router.budget import budget_bytes, too_much
 from router.config import Config, read_snapshot
 from router.http.app import served
 from router.log import logger
@@ -27,6 +28,7 @@ from router.supervisor.listeners import (
     open_listeners,
     resume_listeners,
 )
+from router.supervisor.memory_limit import memory_limit_bytes
 from router.supervisor.reload import change, log_what_waits, possible
 from router.supervisor.run_dir import RunDir, RunDirInUse
 from router.supervisor.supervisor import SUCCEEDED, Supervisor
@@ -91,10 +93,19 @@ async def _serve(config: Config, read: Read) -> int:
 
 async def _fresh(config: Config, run_dir: RunDir) -> _Start:
     """Nobody is here: open what the configuration says, or take what the service manager opened."""
+    _check_memory(config)
     passed = activated(os.environ, os.getpid())
     for kind in passed:
         log.info("listen.activated", kind=kind)
     return _Start(config, open_listeners(config, passed), [], read_lease(run_dir.lease))
+
+
+def _check_memory(config: Config) -> None:
+    """Whether all the limits allow can be had. Raises CannotStart."""
+    limit_bytes = memory_limit_bytes()
+    log.info("memory.budget", octets=budget_bytes(config), limit=limit_bytes)
+    if limit_bytes is not None and (refusal := too_much(config, limit_bytes)):
+        raise CannotStart(refusal)
 
 
 async def _resumed(config: Config, run_dir: RunDir) -> _Start:

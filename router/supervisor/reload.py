@@ -27,6 +27,7 @@ _WITH_A_PROCESS: Final = (
     ("limits", "lane_window_bytes"),
     ("limits", "retention_bytes"),
     ("limits", "output_buffer_bytes"),
+    ("limits", "output_total_bytes"),
     ("limits", "verified_domains_per_s"),
 )
 Key = tuple[str, ...]

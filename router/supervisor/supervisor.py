@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from router.budget import budget_bytes
 from router.config import Config
 from router.log import configure, logger
 from router.metrics import Counters
@@ -64,6 +65,7 @@ class Supervisor:
         self._news = News()
         self._counters = Counters()
         self._counters.set("causeway_build_info", *build_labels(), value=1)
+        self._counters.set("causeway_memory_budget_bytes", value=budget_bytes(config))
         self._memory = PeerMemory(config, time.time, lambda _: None)
         self._crew = Crew(
             config, run_dir, listeners, commands, lease, self._memory, self._counters, self._news
@@ -116,7 +118,7 @@ class Supervisor:
         """What is known of the way between two domains, both normalised."""
         everybody = [*self._processes.that_serve("acceptor"), *self._processes.that_serve("worker")]
         rows = await self._crew.questions.ask("explain", everybody, local, remote)
-        peer = self._memory.rows(remote)
+        peer = self._memory.rows(remote, local)
         hosted = self._config.hosted
         rules = Rules(local in hosted, remote in hosted, self._config.refuses(remote))
         return explanation(local, remote, rules, rows, peer, time.time())
@@ -190,6 +192,7 @@ class Supervisor:
         self._run_dir.publish(config)
         configure("supervisor", config.log.level, (*self._config.secrets(), *config.secrets()))
         self._config = self._memory.config = config
+        self._counters.set("causeway_memory_budget_bytes", value=budget_bytes(config))
         self._crew.digest = config.digest()
         log.info("reload.began", changed=what.at_once, keys=len(what.at_once))
         log_what_waits(what)

@@ -2,9 +2,8 @@
 
 A frame travels as one ZeroMQ message: a msgpack array `[version, kind, field, …]` in the order
 the fields stand here, then, for frames that carry stanzas, the octets as a part of their own.
-The version is the one in which the frame got its form, so that processes of two versions understand
-each other in all that both know. `codec` turns frames into parts and back. Nothing here is ever
-sent to another server.
+The version is the one in which the frame got its form: processes of two versions understand each
+other in all that both know. `codec` turns frames into parts and back.
 """
 
 from dataclasses import dataclass, field
@@ -306,10 +305,13 @@ class Verified(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Ended(Frame):
-    """Owner to egress: the lane is over and all of it resolved; forget it."""
+    """Owner to egress: the lane is over, this stream (0: whichever knows it) may forget it."""
 
     KIND: ClassVar[int] = 33
+    SINCE: ClassVar[int] = 2
+    ADDED: ClassVar[tuple[int, ...]] = (0,)
     lane: int
+    stream: int
 
 
 @dataclass(frozen=True, slots=True)

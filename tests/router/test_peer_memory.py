@@ -172,6 +172,7 @@ def test_rows(memory: Memory) -> None:
         {
             "domain": CAPULET,
             "fact": "external",
+            "local": "",
             "value": "refused",
             "learned_at": memory.now,
             "expires_at": memory.now + HOUR_S,
@@ -180,3 +181,27 @@ def test_rows(memory: Memory) -> None:
     ]
     memory.now += HOUR_S
     assert memory.rows(CAPULET) == []
+
+
+def test_what_depends_on_the_domain_we_came_as_is_kept_apart(memory: Memory) -> None:
+    memory.learn(CAPULET, Fact.EXTERNAL, "refused", "montague.example")
+    memory.learn(CAPULET, Fact.EXTERNAL, "accepted", "verona.example")
+    assert memory.recall(CAPULET, Fact.EXTERNAL, "montague.example") == "refused"
+    assert memory.recall(CAPULET, Fact.EXTERNAL, "verona.example") == "accepted"
+    assert memory.recall(CAPULET, Fact.EXTERNAL) is None
+    heir = Memory()
+    for learned in memory.told:
+        heir.take(Learned.from_plain(learned.to_plain()))
+    assert heir.recall(CAPULET, Fact.EXTERNAL, "montague.example") == "refused"
+    assert len(memory.rows(CAPULET)) == 2
+    shown = [(row["local"], row["value"]) for row in heir.rows(CAPULET, "verona.example")]
+    assert shown == [("verona.example", "accepted")]
+    memory.config = Config(peers={CAPULET: Peer(external=True)})
+    assert memory.recall(CAPULET, Fact.EXTERNAL, "montague.example") == "accepted"
+
+
+def test_of_one_domain_no_more_is_kept_than_its_bound(memory: Memory) -> None:
+    for number in range(peer_memory.MAX_OF_A_DOMAIN + 1):
+        memory.learn(CAPULET, Fact.EXTERNAL, "refused", f"d{number}.example")
+    assert memory.recall(CAPULET, Fact.EXTERNAL, "d0.example") is None
+    assert memory.recall(CAPULET, Fact.EXTERNAL, "d1.example") == "refused"

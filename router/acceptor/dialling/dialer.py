@@ -267,7 +267,7 @@ class Dialer:
 
     async def _in_any_way(self, dial: Dial, target: Target, addresses: list[str]) -> Outcome:
         """One target, in one way after another as its answers suggest."""
-        tried = [self._findings.approach(dial.pair.target)]
+        tried = [self._findings.approach(dial.pair)]
         outcome = await self._attempt(dial, target, addresses, tried[0])
         while outcome.error is not None and len(tried) < _WAYS:
             again = outcome.again

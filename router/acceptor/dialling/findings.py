@@ -17,11 +17,12 @@ class Findings:
     def __init__(self, memory: PeerMemory) -> None:
         self._memory = memory
 
-    def approach(self, domain: str) -> Approach:
-        """How to come to this domain."""
+    def approach(self, pair: DomainPair) -> Approach:
+        """How to come to the pair's target, as its sender."""
+        domain, local = pair.target, pair.sender
         return Approach(
             bidi=self._memory.recall(domain, Fact.BIDI) != "kills",
-            external=self._memory.recall(domain, Fact.EXTERNAL) != "refused",
+            external=self._memory.recall(domain, Fact.EXTERNAL, local) != "refused",
         )
 
     def opened(self, connection: Connection, first: Approach, approach: Approach) -> None:
@@ -37,9 +38,9 @@ class Findings:
         ):
             learn(domain, Fact.MULTIPLEX, "untried")
         if core.external == "accepted":
-            learn(domain, Fact.EXTERNAL, "accepted")
+            learn(domain, Fact.EXTERNAL, "accepted", core.local)
         elif core.external == "refused" or (first.external and not approach.external):
-            learn(domain, Fact.EXTERNAL, "refused")
+            learn(domain, Fact.EXTERNAL, "refused", core.local)
         if core.is_bidi:
             learn(domain, Fact.BIDI, "works")
         elif first.bidi and not approach.bidi:

@@ -61,3 +61,12 @@ def test_who_was_refused_counts_for_nothing() -> None:
     assert not admission.admit(3, "192.0.2.1")
     admission.settled(1)
     assert admission.admit(4, "192.0.2.1")
+
+
+def test_without_room_strangers_are_refused_and_components_are_not() -> None:
+    has_room = False
+    admission = Admission(per_address=9, overall=9, has_room=lambda: has_room)
+    assert not admission.admit(1, "192.0.2.1")
+    assert admission.admit(2, "192.0.2.1", is_ours=True)
+    has_room = True
+    assert admission.admit(3, "192.0.2.1")

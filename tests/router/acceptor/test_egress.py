@@ -60,7 +60,7 @@ def forward(
 class Rig(Changing):
     """An egress and one stream that may send PAIR; `told` is what owners get to hear."""
 
-    def __init__(self) -> None:
+    def __init__(self, total_bytes: int = 16 * BUFFER_BYTES) -> None:
         super().__init__()
         self.told: list[tuple[str, Frame]] = []
         self.counters = Counters()
@@ -75,7 +75,12 @@ class Rig(Changing):
             call_later=self._no,
         )
         self.egress = Egress(
-            asyncio.get_running_loop(), ingress, self.leases, self._tell, BUFFER_BYTES
+            asyncio.get_running_loop(),
+            ingress,
+            self.leases,
+            self._tell,
+            BUFFER_BYTES,
+            total_bytes,
         )
         rig = self
 
@@ -276,6 +281,27 @@ async def test_what_waits_for_a_peer_that_does_not_read_is_bounded_and_the_rest_
             rig.egress.forward(rig.stream, forward(number, b"<iq/>", after=took and number - 1))
         assert await read_exactly(peer, 5) == b"<iq/>"
         await rig.until(lambda: not rig.stream.outlet.is_holding())
+
+
+@pytest.mark.clause("ERR-06")
+async def test_what_waits_in_all_streams_together_is_bounded_and_a_peer_that_reads_has_room() -> (
+    None
+):
+    rig = Rig(total_bytes=4 * len(LARGE))
+    other = connection_of(authenticated(policy(MONTAGUE), bidi=True), rig.hub, number=2)
+    async with over_tcp(rig.stream, SMALL_WINDOW_BYTES) as deaf, over_tcp(other) as reading:
+        runs = 100
+        for number in range(1, runs):
+            rig.egress.forward(rig.stream, forward(number, LARGE, after=number - 1))
+        assert rig.egress.waiting_bytes <= 4 * len(LARGE)
+        assert rig.stream.outlet.is_holding()
+        rig.egress.forward(other, forward(1, b"<iq/>", lane=6))
+        assert await read_exactly(reading, 5) == b"<iq/>"
+        await rig.until(lambda: any(isinstance(f, Progress) and f.lane == 5 for _, f in rig.told))
+        took = max(f.took for _, f in rig.told if isinstance(f, Progress) and f.lane == 5)
+        await read_exactly(deaf, took * len(LARGE))
+        await rig.until(lambda: any(isinstance(frame, Again) for _, frame in rig.told))
+        await eventually(lambda: rig.egress.waiting_bytes == 0)
 
 
 async def test_a_gap_is_asked_for_and_nothing_behind_it_is_written(rig: Rig) -> None:

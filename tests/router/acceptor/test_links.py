@@ -295,10 +295,10 @@ async def test_what_is_no_frame_is_counted_and_no_more(rig: Rig, new_worker: Mak
 
 
 async def test_a_frame_to_ourselves_comes_back_in_a_later_turn(rig: Rig) -> None:
-    rig.links.to_acceptor(OWN, Ended(5))
+    rig.links.to_acceptor(OWN, Ended(5, 9))
     assert rig.heard == []
     await rig.until(lambda: bool(rig.heard))
-    assert rig.heard == [(OWN, Ended(5))]
+    assert rig.heard == [(OWN, Ended(5, 9))]
 
 
 async def test_other_acceptors_come_and_go(rig: Rig, context: zmq.Context, directory: Path) -> None:
@@ -308,18 +308,18 @@ async def test_other_acceptors_come_and_go(rig: Rig, context: zmq.Context, direc
     bound = RouterSocket(
         loop, context, others["a1.1"], lambda peer, parts: inbox.append((peer, decode(parts)))
     )
-    rig.links.to_acceptor("a1.1", Ended(1))
+    rig.links.to_acceptor("a1.1", Ended(1, 9))
     rig.links.membership(membership(1, "w0.1", acceptors=tuple(others.items())))
     rig.links.membership(membership(2, "w0.1", acceptors=tuple(others.items())))
-    rig.links.to_acceptor("a1.1", Ended(2))
-    await eventually(lambda: (OWN, Ended(2)) in inbox)
-    assert [frame for _, frame in inbox if not isinstance(frame, Sync)] == [Ended(2)]
+    rig.links.to_acceptor("a1.1", Ended(2, 9))
+    await eventually(lambda: (OWN, Ended(2, 9)) in inbox)
+    assert [frame for _, frame in inbox if not isinstance(frame, Sync)] == [Ended(2, 9)]
     assert rig.gone == []
 
     bound.send(OWN, [b"nothing is expected here"])
     await eventually(lambda: rig.links.bad_frames == 1)
     rig.links.membership(membership(3, "w0.1", acceptors=((OWN, rig.endpoint),)))
-    rig.links.to_acceptor("a1.1", Ended(3))
+    rig.links.to_acceptor("a1.1", Ended(3, 9))
     bound.close()
 
 

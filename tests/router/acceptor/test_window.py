@@ -129,3 +129,29 @@ def test_a_stream_that_is_gone_is_not_resumed(rig: Rig) -> None:
     rig.window.gone(stream)  # type: ignore[arg-type]
     rig.window.released(stream, STREAM_BYTES)  # type: ignore[arg-type]
     assert stream.is_paused
+
+
+def test_when_pressed_a_stream_has_half_its_share(rig: Rig) -> None:
+    stream = Stream(1)
+    lane = rig.lane(stream)
+    rig.keeps(stream, lane, STREAM_BYTES // 2)
+    assert not stream.is_paused
+    rig.window.press(True)
+    rig.keeps(stream, lane, 1)
+    assert stream.is_paused
+    rig.window.press(False)
+    assert stream.is_paused, "more than half of its share is still open"
+    rig.window.released(stream, 1)  # type: ignore[arg-type]
+    assert not stream.is_paused
+
+
+def test_a_heavy_stream_that_was_paused_goes_on_below_half_of_its_share(rig: Rig) -> None:
+    stream = Stream(1)
+    lane = rig.lane(stream)
+    rig.keeps(stream, lane, STREAM_BYTES // 2 + 2)
+    rig.window.pause(stream)  # type: ignore[arg-type]
+    assert stream.is_paused
+    rig.window.released(stream, 1)  # type: ignore[arg-type]
+    assert stream.is_paused
+    rig.window.released(stream, 1)  # type: ignore[arg-type]
+    assert not stream.is_paused

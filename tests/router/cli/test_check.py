@@ -46,6 +46,7 @@ def test_a_good_configuration(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "causeway.toml: ok\n" in result.output
     assert "stanza reader: " in result.output
+    assert " MiB at most (" in result.output
     assert "montague.example: component, certificate until" in result.output
     assert "(30 days), for server and client\n" in result.output
     assert "will be created" in result.output
@@ -154,3 +155,17 @@ def test_a_bad_configuration(tmp_path: Path) -> None:
     lines = [line for line in result.output.splitlines() if line.startswith(str(file))]
     assert 'domains."montague.example".colour: unknown key' in lines[0]
     assert "tls.certificates: there is no directory" in lines[1]
+
+
+def test_a_limit_on_memory_that_is_too_low_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 300 << 20
+    monkeypatch.setattr("router.supervisor.memory_limit.memory_limit_bytes", lambda: limit)
+    result = check(tmp_path, "--json")
+    report = json.loads(result.output)
+    assert result.exit_code == 1
+    (problem,) = report["problems"]
+    assert problem["key"] == "limits"
+    assert "limits.connections" in problem["message"]
+    assert report["memory"]["limit_bytes"] == limit < report["memory"]["budget_bytes"]

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from router.cli.admin import NotRunning, get, get_json
+from router.cli.node import CannotStart, run_node
+from router.config_file import load, make_run_dir
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.processes
@@ -70,3 +72,15 @@ async def test_a_signal_drains_it(
     events = [json.loads(line)["event"] for line in said.splitlines()]
     assert events[-1] == "drain.ended"
     assert sorted(path.name for path in run_dir.iterdir()) == ["alive", "lease", "lock"]
+
+
+def test_it_does_not_start_where_its_limits_allow_more_memory_than_there_is(
+    good_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.cli.node.memory_limit_bytes", lambda: 300 << 20)
+    config = load(good_config, {})
+    make_run_dir(config.processes.run_dir)
+    with pytest.raises(CannotStart, match=r"80% of the 300 MiB .* lower .*limits\.connections"):
+        run_node(config, lambda: ())
+    run_dir = config.processes.run_dir
+    assert not (run_dir / "control.sock").exists()

@@ -92,7 +92,7 @@ GOLDEN = [
     (Progress(7, 2, 9, 12, 10, "tcp"), b"\x98\x01\x1e\x07\x02\x09\x0c\x0a\xa3tcp"),
     (Returned(7, 2, 11, 12), b"\x96\x01\x1f\x07\x02\x0b\x0c"),
     (Verified(5, "valid"), b"\x94\x01\x20\x05\xa5valid"),
-    (Ended(7), b"\x93\x01\x21\x07"),
+    (Ended(7, 9), b"\x94\x02\x21\x07\x09"),
     (Sync(3, ((5, 2), (63, 300))), b"\x94\x02\x22\x03\x92\x92\x05\x02\x92\x3f\xcd\x01\x2c"),
     (Synced(3), b"\x93\x02\x23\x03"),
     (Hold(7, 2, True), b"\x95\x02\x24\x07\x02\xc3"),
@@ -154,7 +154,7 @@ def test_a_field_of_another_type_is_refused(frame, control):
 def test_another_version_and_an_unknown_kind_are_refused():
     for version in (0, VERSION + 1, True, "1", None):
         with pytest.raises(BadFrame, match=f"version {version!r}"):
-            decode([msgpack.packb([version, Ended.KIND, 7])])
+            decode([msgpack.packb([version, Joined.KIND, 7])])
     with pytest.raises(BadFrame):
         decode([msgpack.packb([1, 255, 7])])
 
@@ -166,12 +166,13 @@ def test_a_frame_of_the_version_before_is_understood():
     version, *fields, _ = msgpack.unpackb(control)
     assert version == 2
     assert decode([msgpack.packb([1, *fields]), octets]) == newest
-    assert decode([msgpack.packb([2, Ended.KIND, 7])]) == Ended(7)
+    assert decode([msgpack.packb([1, Ended.KIND, 7])]) == Ended(7, 0)
+    assert decode([msgpack.packb([2, Joined.KIND, 7])]) == Joined(7)
 
 
 def test_numbers_are_not_truth_values():
     with pytest.raises(BadFrame):
-        decode([msgpack.packb([1, Ended.KIND, True])])
+        decode([msgpack.packb([1, Joined.KIND, True])])
     with pytest.raises(BadFrame):
         decode([msgpack.packb([1, AttachAnswer.KIND, 6, 1])])
 

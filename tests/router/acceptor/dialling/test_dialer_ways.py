@@ -123,7 +123,7 @@ async def test_external_refused_and_the_stream_closed_then_dialback_on_a_new_one
     assert "<auth" not in await wire.until("</db:result>")
     await wire.send(result("valid"))
     await caller.authorised()
-    await caller.until(lambda: caller.memory.recall(CAPULET, Fact.EXTERNAL) == "refused")
+    await caller.until(lambda: caller.memory.recall(CAPULET, Fact.EXTERNAL, MONTAGUE) == "refused")
 
 
 # --- back-off ---

@@ -37,7 +37,8 @@ def connection(core: object, end: object = None) -> SimpleNamespace:
 
 
 def known(memory: PeerMemory, domain: str = CAPULET) -> dict[Fact, str]:
-    found = {fact: memory.recall(domain, fact) for fact in Fact}
+    locals_of = {Fact.EXTERNAL: MONTAGUE}
+    found = {fact: memory.recall(domain, fact, locals_of.get(fact, "")) for fact in Fact}
     return {fact: value for fact, value in found.items() if value is not None}
 
 
@@ -50,7 +51,7 @@ def test_a_peer_that_takes_everything(memory: PeerMemory) -> None:
         Fact.EXTERNAL: "accepted",
         Fact.BIDI: "works",
     }
-    assert Findings(memory).approach(CAPULET) == Approach()
+    assert Findings(memory).approach(PAIR) == Approach()
 
 
 @pytest.mark.scenario(20, 41)
@@ -63,7 +64,7 @@ def test_a_peer_that_took_us_only_without_is_believed_to_die_of_it(memory: PeerM
         Fact.BIDI: "kills",
         Fact.MULTIPLEX: "untried",
     }
-    assert Findings(memory).approach(CAPULET) == PLAIN
+    assert Findings(memory).approach(PAIR) == PLAIN
 
 
 def test_what_was_known_before_is_not_learned_anew(memory: PeerMemory) -> None:
@@ -72,10 +73,19 @@ def test_what_was_known_before_is_not_learned_anew(memory: PeerMemory) -> None:
     assert known(memory) == {Fact.ERRORS: "no", Fact.MULTIPLEX: "untried"}
 
 
+def test_a_certificate_that_is_refused_says_nothing_of_another_domain_s(
+    memory: PeerMemory,
+) -> None:
+    core = ours(offers=Offers(), external="refused")
+    Findings(memory).opened(connection(core), Approach(), Approach())  # type: ignore[arg-type]
+    assert not Findings(memory).approach(PAIR).external
+    assert Findings(memory).approach(DomainPair("verona.example", CAPULET)).external
+
+
 def test_the_operator_may_know_better() -> None:
     config = Config(peers={CAPULET: Peer(external=False)})
     memory = PeerMemory(config, lambda: 0.0, lambda learned: None)
-    assert Findings(memory).approach(CAPULET) == Approach(external=False)
+    assert Findings(memory).approach(PAIR) == Approach(external=False)
 
 
 @pytest.mark.scenario(4, 5)
