@@ -310,6 +310,10 @@ class Acceptor:
 
     # --- membership ---
 
+    def is_settled(self) -> bool:
+        """Whether stanzas that come now are routed by workers that know all our streams."""
+        return self._links.is_settled()
+
     def membership(self, message: Membership) -> None:
         """The supervisor says who is here."""
         self._links.membership(message)

@@ -7,6 +7,7 @@ gets stanzas once every acceptor has said what it took from the owner before (`s
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import structlog
 import zmq
@@ -20,6 +21,9 @@ from router.wire.leases import Leases
 from router.wire.shard import SHARDS
 
 log = structlog.get_logger()
+
+_EARLY_ACCEPTORS: Final = 64
+_EARLY_FRAMES: Final = 10_000  # to each
 
 
 class Links:
@@ -63,6 +67,8 @@ class Links:
         self._syncs = Syncs()
         self._joined: dict[str, int] = {}
         self._dealers: dict[str, DealerSocket] = {}
+        self._latest: dict[str, int] = {}  # incarnations, by slot
+        self._early: dict[str, list[Frame]] = {}
         self._untold: dict[str, set[int]] = {}  # acceptors gone → shards whose worker knows it not
         self._router = RouterSocket(loop, context, endpoint, self._received)
 
@@ -81,11 +87,23 @@ class Links:
         self._joined = {w: v for w, v in self._joined.items() if self._router.send(w, parts)}
 
     def to_acceptor(self, acceptor: str, frame: Frame) -> None:
-        """To an acceptor, ourselves included; dropped when it is gone."""
+        """To an acceptor, ourselves included; dropped when it is gone.
+
+        One that the supervisor has told us nothing of yet may have heard of us, and have asked.
+        """
         if acceptor == self._own_id:
             self._loop.call_soon(self.happened, acceptor, frame)
         elif (dealer := self._dealers.get(acceptor)) is not None:
             dealer.send(encode(frame))
+        elif self._is_to_come(acceptor):
+            early = self._early.setdefault(acceptor, [])
+            if len(early) < _EARLY_FRAMES:
+                early.append(frame)
+
+    def _is_to_come(self, acceptor: str) -> bool:
+        slot, _, incarnation = acceptor.partition(".")
+        is_later = incarnation.isdecimal() and int(incarnation) > self._latest.get(slot, 0)
+        return is_later and (acceptor in self._early or len(self._early) < _EARLY_ACCEPTORS)
 
     def membership(self, message: Membership) -> None:
         """Take the supervisor's word on who is here and who owns what."""
@@ -141,7 +159,17 @@ class Links:
                 self._dealers[acceptor] = DealerSocket(
                     self._loop, self._context, endpoint, self._own_id, self._unexpected
                 )
+                slot, _, incarnation = acceptor.partition(".")
+                self._latest[slot] = max(self._latest.get(slot, 0), int(incarnation or 0))
+                for frame in self._early.pop(acceptor, ()):
+                    self.to_acceptor(acceptor, frame)
+        for late in [each for each in self._early if not self._is_to_come(each)]:
+            del self._early[late]
         return gone
+
+    def is_settled(self) -> bool:
+        """Whether there is a worker for every shard, and each has been told what we carry."""
+        return all(self.leases.live)
 
     def _received(self, source: str, parts: list[bytes]) -> None:
         try:

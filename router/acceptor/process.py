@@ -48,6 +48,8 @@ from router.wire.endpoints import bus_endpoint
 logger = structlog.get_logger()
 
 _NEWS_S = 0.05
+_SETTLE_LIMIT_S = 2.0
+_SETTLE_STEP_S = 0.005
 # The collector's three thresholds. A stream is some hundred objects that live long: at Python's own
 # (700, 10, 10) each is looked at again and again while the stream is set up. Streams that are over
 # need no collector: they hold no cycles.
@@ -102,8 +104,9 @@ class Process:
         self._control, self._sockets = control, sockets
         link = await connect(control, self._received, self._orphaned)
         link.send(Hello(self._id, os.getpid(), self._config.digest()))
-        await self._listener.open(sockets)
         self._joined(link)
+        await self._settle()
+        await self._listener.open(sockets)
         await self._end.wait()
         self._listener.close()
         self._tell_news()
@@ -115,6 +118,18 @@ class Process:
             task.cancel()
         await asyncio.sleep(0)
         self._context.destroy(linger=0)
+
+    async def _settle(self) -> None:
+        """Let nobody in before the workers know of us; who knocks waits in the kernel's queue.
+
+        Else stanzas for a stream of ours that come by another acceptor could find no way.
+        """
+        deadline = self._loop.time() + _SETTLE_LIMIT_S
+        while not (self._acceptor.is_settled() or self._end.is_set()):
+            if self._loop.time() >= deadline:
+                logger.warning("acceptor.not_settled", after_s=_SETTLE_LIMIT_S)
+                break
+            await asyncio.sleep(_SETTLE_STEP_S)
 
     def _joined(self, link: ControlLink) -> None:
         self._link = link

@@ -58,7 +58,10 @@ class Hello(Message):
 
 @dataclass(frozen=True, slots=True)
 class Ready(Message):
-    """I serve: an acceptor's listeners and bus are open, a worker's loop turns."""
+    """I serve: an acceptor's bus is open, a worker's loop turns.
+
+    An acceptor takes connections from its sockets, which listen already, once workers know of it.
+    """
 
     KIND: ClassVar[int] = 2
 

@@ -353,6 +353,27 @@ async def other(context: zmq.Context, directory: Path) -> AsyncIterator[Other]:
     other.close()
 
 
+async def test_what_is_for_an_acceptor_that_is_still_to_come_waits_for_it(
+    rig: Rig, other: Other
+) -> None:
+    """It has heard of us and asks, before the supervisor's word of it has reached us."""
+    own = (OWN, rig.endpoint)
+    rig.links.to_acceptor(other.name, Synced(5))
+    for stranger in ("a9.0", "nobody"):
+        rig.links.to_acceptor(stranger, Synced(5))
+    rig.links.membership(membership(1, "w0.1", acceptors=(own, (other.name, other.endpoint))))
+    rig.links.to_acceptor(other.name, Synced(6))
+    await eventually(lambda: Synced(6) in other.heard)
+    assert [frame for frame in other.heard if isinstance(frame, Synced)] == [Synced(5), Synced(6)]
+
+    rig.links.membership(membership(2, "w0.1", acceptors=(own,)))
+    rig.links.to_acceptor(other.name, Synced(7))
+    rig.links.membership(membership(3, "w0.1", acceptors=(own, (other.name, other.endpoint))))
+    rig.links.to_acceptor(other.name, Synced(8))
+    await eventually(lambda: Synced(8) in other.heard)
+    assert Synced(7) not in other.heard, "it was gone"
+
+
 async def test_runs_go_to_a_new_owner_once_everybody_has_said_what_it_took(
     rig: Rig, new_worker: MakeWorker, other: Other
 ) -> None:

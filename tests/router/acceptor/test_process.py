@@ -50,7 +50,7 @@ from router.wire.control_link import ControlLink
 from router.wire.endpoints import bus_endpoint
 from router.wire.frames import Announced, Joined
 from router.wire.shard import SHARDS
-from tests.support.acceptors import HOST, Changing
+from tests.support.acceptors import HOST, Changing, Worker
 from tests.support.eventually import eventually
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET
 from tests.support.scripted_peer import END, Wire, header
@@ -145,6 +145,7 @@ class Running:
 def bound() -> socket.socket:
     listening = socket.socket()
     listening.bind((HOST, 0))
+    listening.listen()  # as the supervisor's sockets do
     return listening
 
 
@@ -156,6 +157,33 @@ async def running(config: Config, supervisor: Supervisor) -> AsyncIterator[Runni
     if not running.life.done():
         supervisor.send(Drain(5))
     await asyncio.wait_for(running.life, 10)
+
+
+@pytest.fixture(autouse=True)
+def no_workers_are_waited_for(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits_s = {"is_told": 1e9, "in_time": 0.05}
+    limit_s = limits_s.get(
+        getattr(request.node, "callspec", None) and request.node.callspec.id, 0.0
+    )
+    monkeypatch.setattr("router.acceptor.process._SETTLE_LIMIT_S", limit_s)
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["is_told", "in_time"])
+async def test_nobody_is_let_in_before_it_settles_with_the_workers(
+    running: Running, supervisor: Supervisor, directory: Path, is_told: bool
+) -> None:
+    endpoint = bus_endpoint(directory, OWN)
+    with zmq.Context() as context:
+        worker = Worker(context, endpoint, "w0.1")
+        greeting = asyncio.create_task(running.greeted())
+        if is_told:
+            supervisor.send(Membership(1, ((OWN, endpoint),), ("w0.1",) * SHARDS, (1,) * SHARDS))
+            worker.send(Joined(1))
+            await worker.hears(Announced)
+        await (await greeting).close()
+        worker.close()
 
 
 async def test_it_says_who_it_is_and_is_ready_once_it_listens(
