@@ -114,6 +114,7 @@ async def measure(name: str, auth: Auth, settings: Settings, now: Callable[[str]
                 routes=dict.fromkeys(domains, (HOST, answering.port)) if auth == "dialback" else {},
                 bidi=settings.bidi,
                 dialback=auth == "dialback",
+                settings={"limits": {"connections": 2 * len(domains) + 64}},
             )
             contexts = _contexts(domains, authority, root / "remotes", auth)
             callers = (
