@@ -37,6 +37,7 @@ MAX_PAUSE_S: Final = 0.2
 PATIENCE_S: Final = 6.0
 SHOWN: Final = 5
 UNSERVED: Final = "remote-server-timeout: not attached"
+CLOSED_WITHIN_S: Final = 2.0
 POISON_MARK: Final = "a cup of this is poison"
 
 Trigger = Callable[[Stage, str], Awaitable[None]]
@@ -55,9 +56,11 @@ async def _kill_another(stage: Stage, victim: str) -> None:
 
 
 async def _close_dialled(stage: Stage, victim: str) -> None:
-    """What the node opened, its peer closes: the next stanza needs another dial."""
-    for stream in list(stage.home.streams):
-        stream.close()
+    """What the node opened, its peer closes: the next stanza needs another dial.
+
+    In order: what the node has sent by then is read, or its kernel's word would be worth nothing.
+    """
+    await asyncio.gather(*(stream.leave(CLOSED_WITHIN_S) for stream in list(stage.home.streams)))
 
 
 async def _reattach(stage: Stage, victim: str) -> None:
