@@ -209,14 +209,17 @@ class Ingress:
     def _bounce(self, pair: DomainPair, octets: bytes, error: StanzaError, is_ours: bool) -> None:
         """Answer each stanza with an error on the way back, where one may be answered.
 
-        What we made ourselves is of type error, so it ends here, uncounted.
+        Who reads no errors gets no more of them. What we made ourselves is of type error, so it
+        ends here, uncounted.
         """
         if is_ours:
             return
         counts, answers = Counts(0, 0, 0), []
         unbounceable = 0
+        back = self._own_lanes.get((None, pair.inverse()))
+        has_room = back is None or self._window.has_room_back(back)
         for stanza in cut(octets):
-            if may_bounce(stanza) and self._may_bounce_to(pair.sender):
+            if may_bounce(stanza) and has_room and self._may_bounce_to(pair.sender):
                 answers.append(bounce(stanza, error))
                 counts += Counts.one(stanza.kind)
             else:

@@ -14,6 +14,9 @@ from router.wire.owner import Lane, Owner, Pace
 _CROWDED_BYTES: Final = 65_536
 """What a stream may have open while more than half of all room is taken."""
 
+_ERRORS: Final = 4
+"""An error for a short stanza is some three times as long: a lane that fails whole must fit."""
+
 
 class Window:
     """`stream_bytes` bounds a stream and a lane, `retention_bytes` all of them together."""
@@ -33,6 +36,10 @@ class Window:
         if not stuck or lane.number not in stuck:
             return True
         return lane.kept_bytes <= self._stream_bytes and not self._is_crowded()
+
+    def has_room_back(self, lane: Lane) -> bool:
+        """Whether one more error may be kept for its reader; no stream pays for these."""
+        return lane.kept_bytes <= self._stream_bytes * _ERRORS
 
     def kept(self, connection: Connection, octets: int) -> None:
         """So much more is kept at the expense of this stream."""

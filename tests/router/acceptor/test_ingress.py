@@ -281,6 +281,21 @@ def test_a_lane_nobody_took_anything_of_ends_in_silence(books: Books, stream: An
     assert books.ended() == []
 
 
+def test_errors_for_who_reads_none_are_bounded(books: Books, stream: Any) -> None:
+    """Nobody pays for their room, and a flood of what must bounce would fill it without end."""
+    for _ in range(100):
+        books.ingress.stanza_refused(stream, PAIR, stanza(), StanzaError.of("bad-request"))
+    back = [each for each in books.sent.data() if each.pair == PAIR.inverse()]
+    kept = sum(len(each.octets) for each in back)
+    assert 4 * WINDOW_BYTES < kept <= 4 * WINDOW_BYTES + len(back[0].octets)
+    assert books.outcomes("bounced") == len(back)
+    assert books.outcomes("unbounceable") == 100 - len(back)
+    books.check()
+    books.done(back[-1])
+    books.ingress.stanza_refused(stream, PAIR, stanza(), StanzaError.of("bad-request"))
+    assert books.outcomes("bounced") == len(back) + 1
+
+
 # --- pausing ---
 
 
