@@ -101,6 +101,9 @@ class Ingress:
         lane = lanes.get(pair)
         if lane is None:
             lane = lanes[pair] = self._owner.open(pair, connection.number)
+            if lane.kept:
+                self._window.kept(connection, lane.kept_bytes)
+                self._window.pace_changed(connection, lane)
         return lane
 
     def stream_gone(self, connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """The owner's half of the lanes: every run an acceptor parsed, kept until its outcome is known.
 
-A lane is one ordered domain pair on one ingress stream. Pure: frames in, frames and outcomes out.
+A lane is one ordered domain pair on one ingress stream, and on the next one that brings the pair
+while anything is under way. Pure: frames in, frames and outcomes out.
 The acceptor sends the frames and counts the outcomes; `egress` is the other half.
 """
 
@@ -107,6 +108,7 @@ class Owner:
         self._leases = leases
         self._resends = resends
         self._lanes: dict[int, Lane] = {}
+        self._left: dict[DomainPair, Lane] = {}  # by streams that are gone
         self._next_lane = 1
         self._suspects: dict[int, Lane] = {}
         self.trial: tuple[Lane, int] | None = None
@@ -115,7 +117,10 @@ class Owner:
         """Octets in retention."""
 
     def open(self, pair: DomainPair, stream: int | None) -> Lane:
-        """A new lane."""
+        """A new lane, or what a stream of this pair has left under way: order outlives streams."""
+        if stream is not None and (left := self._left.pop(pair, None)) is not None:
+            left.stream, left.ingress_open = stream, True
+            return left
         number, self._next_lane = self._next_lane, self._next_lane + 1
         lane = self._lanes[number] = Lane(number, pair, shard_of(*pair), stream)
         return lane
@@ -142,6 +147,8 @@ class Owner:
     def close(self, lane: Lane) -> bool:
         """The ingress stream is gone. True when the lane is over; else it ends once resolved."""
         lane.ingress_open = False
+        if lane.stream is not None and lane.kept:
+            self._left[lane.pair] = lane
         return self._forget_if_over(lane)
 
     # --- what became of it ---
@@ -342,6 +349,8 @@ class Owner:
     def _forget_if_over(self, lane: Lane) -> bool:
         if lane.ingress_open or lane.kept:
             return False
+        if self._left.get(lane.pair) is lane:
+            del self._left[lane.pair]
         return self._lanes.pop(lane.number, None) is not None
 
 

@@ -275,6 +275,25 @@ def test_a_lane_ends_at_its_egress_when_its_stream_and_its_stanzas_are_gone(
     assert {owner for owner, _ in books.sent.acceptors} == {EGRESS}
 
 
+def test_the_next_stream_of_a_pair_goes_on_with_what_the_last_one_left(books: Books) -> None:
+    """Or what it brings would overtake stanzas that wait for a new way."""
+    before, after, third = Stream(1), Stream(2), Stream(3)
+    first = books.run(before, stanza())
+    kept = books.run(before, stanza())
+    books.done(first)
+    books.ingress.stream_gone(before)  # type: ignore[arg-type]
+    second = books.run(after, stanza())
+    assert (second.lane, second.first) == (first.lane, 3)
+    assert after.kept_bytes == len(kept.octets) + len(second.octets)
+    assert books.run(third, stanza()).lane != first.lane
+    books.done(second)
+    assert (after.kept_bytes, books.ended()) == (0, [])
+    books.ingress.stream_gone(after)  # type: ignore[arg-type]
+    assert books.ended() == [first.lane]
+    assert books.run(Stream(4), stanza()).first == 1
+    books.check()
+
+
 def test_a_lane_nobody_took_anything_of_ends_in_silence(books: Books, stream: Any) -> None:
     books.reject(books.run(stream, stanza()))
     books.ingress.stream_gone(stream)
