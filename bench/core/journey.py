@@ -28,15 +28,15 @@ from router.metrics import Counters
 from router.wire.codec import decode, encode
 from router.wire.egress import Outlet, Verdict
 from router.wire.frames import Announced, Attached, Data, Forward, Frame, Progress
-from router.wire.leases import Leases
-from router.wire.owner import Answer, Lane, Owner
+from router.wire.lane import Lane
+from router.wire.leases import ANY_LEASE, Leases
+from router.wire.owner import Answer, Owner, Sending, Straight
 from router.wire.shard import SHARDS
 from router.xmpp.certificate import NO_CERTIFICATE, Evidence
 from router.xmpp.events import Event, RunReceived
 from router.xmpp.reader import pure
 from router.xmpp.receiving import ReceivingStream
 from router.xmpp.stanza import Counts
-from workers.outbox import Send
 from workers.routing import Routing
 
 ACCEPTOR: Final = "a0.1"
@@ -47,10 +47,9 @@ READ: Final = "reader"
 CORE: Final = "stream core"
 INGRESS: Final = "ingress, counters"
 RETAIN: Final = "retention"
-ENCODE: Final = "frame encode, twice"
-HOP: Final = "ZeroMQ, two hops"
-DECODE: Final = "frame decode, twice"
-ROUTE: Final = "worker routing"
+ENCODE: Final = "frame encode"
+HOP: Final = "ZeroMQ, a hop"
+DECODE: Final = "frame decode"
 EGRESS: Final = "egress, counters"
 ENCRYPT: Final = "TLS encrypt"
 REPORT: Final = "progress reports"
@@ -63,7 +62,6 @@ STAGES: Final = (
     ENCODE,
     HOP,
     DECODE,
-    ROUTE,
     EGRESS,
     ENCRYPT,
     REPORT,
@@ -71,8 +69,9 @@ STAGES: Final = (
 
 
 class Journey:
-    """A peer's TLS stream, an acceptor, a worker, and the TLS stream on which all leaves again.
+    """A peer's TLS stream, an acceptor, another, and the TLS stream on which all leaves again.
 
+    The first run asks a worker for the way; what is measured is what follows it.
     `is_reliable` False: fire and forget. Runs are not kept and nothing is reported, and all else
     stays. To be made inside a running loop, which gets no turn as long as stanzas are carried.
     """
@@ -148,17 +147,14 @@ class Journey:
         return int(rows.get(("handed",), 0))
 
     def _pass_on(self) -> None:
-        """What the loops of acceptor and worker do in the turn after a read."""
+        """What the loops of both acceptors do in the turn after a read."""
         watch = self.watch
         frames, self._queue = self._queue, []
         for frame in frames:
-            outside = watch.enter(ENCODE)
-            parts = encode(frame)
+            run = self._routed(frame) if isinstance(frame, Data) else self._across(frame)
+            outside = watch.enter(EGRESS)
+            self._egress.forward(self._out.connection, run)
             watch.leave(outside)
-            for forward in self._through_worker(parts):
-                outside = watch.enter(EGRESS)
-                self._egress.forward(self._out.connection, forward)
-                watch.leave(outside)
         outside = watch.enter(ENCRYPT)
         self._out.layer.flush()
         watch.leave(outside)
@@ -167,26 +163,24 @@ class Journey:
             self._report()
         watch.leave(outside)
 
-    def _through_worker(self, parts: list[bytes]) -> list[Forward]:
+    def _routed(self, data: Data) -> Forward:
+        """A worker says where the lane's first run goes."""
+        (sent,) = self._routing.receive(ACCEPTOR, data, 0.0)
+        assert isinstance(sent.frame, Forward)
+        return sent.frame
+
+    def _across(self, frame: Frame) -> Forward:
+        """The acceptor that read the run sends it to the one that writes it."""
         watch = self.watch
-        outside = watch.enter(HOP)
-        parts = self._hop.to_worker(parts)
+        outside = watch.enter(ENCODE)
+        parts = encode(frame)
+        watch.enter(HOP)
+        parts = self._hop.to_acceptor(parts)
         watch.enter(DECODE)
-        frame = decode(parts)
-        watch.enter(ROUTE)
-        sends: list[Send] = self._routing.receive(ACCEPTOR, frame, 0.0)
-        forwards: list[Forward] = []
-        for _, sent in sends:
-            watch.enter(ENCODE)
-            parts = encode(sent)
-            watch.enter(HOP)
-            parts = self._hop.to_acceptor(parts)
-            watch.enter(DECODE)
-            back = decode(parts)
-            assert isinstance(back, Forward)
-            forwards.append(back)
+        run = decode(parts)
         watch.leave(outside)
-        return forwards
+        assert isinstance(run, Forward)
+        return run
 
     def _report(self) -> None:
         """The peer's kernel has acknowledged all; a node looks for that every 10 ms at most."""
@@ -196,8 +190,11 @@ class Journey:
             self._told(source, report)
 
     def _told(self, _: str, frame: Frame) -> None:
-        assert isinstance(frame, Progress)
-        self._ingress.progress(ACCEPTOR, frame)
+        if isinstance(frame, Forward):
+            self._queue.append(frame)
+        else:
+            assert isinstance(frame, Progress)
+            self._ingress.progress(ACCEPTOR, frame)
 
     # --- what connections report (connection.Hub) ---
 
@@ -227,31 +224,24 @@ class Journey:
 
 
 class _Hop:
-    """The sockets between acceptor and worker, as `router.wire.bus` has them, without a loop."""
+    """The sockets between two acceptors, as `router.wire.bus` has them, without a loop."""
 
-    _WORKER: Final = b"w0.1"
+    _OTHER: Final = b"a1.1"
 
     def __init__(self, directory: Path) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
-        self._acceptor = self._context.socket(zmq.ROUTER)
-        self._worker = self._context.socket(zmq.DEALER)
-        for socket in (self._acceptor, self._worker):
+        self._bound = self._context.socket(zmq.ROUTER)
+        self._connected = self._context.socket(zmq.DEALER)
+        for socket in (self._bound, self._connected):
             socket.linger = 0
-        self._acceptor.bind(f"ipc://{directory}/hop")
-        self._worker.setsockopt(zmq.ROUTING_ID, self._WORKER)
-        self._worker.connect(f"ipc://{directory}/hop")
-        self._worker.send(b"here")
-        self._acceptor.recv_multipart()
-
-    def to_worker(self, parts: list[bytes]) -> list[bytes]:
-        """The message at its other end."""
-        self._acceptor.send_multipart([self._WORKER, *parts])
-        return self._worker.recv_multipart()
+        self._bound.bind(f"ipc://{directory}/hop")
+        self._connected.setsockopt(zmq.ROUTING_ID, self._OTHER)
+        self._connected.connect(f"ipc://{directory}/hop")
 
     def to_acceptor(self, parts: list[bytes]) -> list[bytes]:
         """The message at its other end."""
-        self._worker.send_multipart(parts)
-        return self._acceptor.recv_multipart()[1:]
+        self._connected.send_multipart(parts)
+        return self._bound.recv_multipart()[1:]
 
     def close(self) -> None:
         """Both sockets, and the thread that serves them."""
@@ -295,14 +285,14 @@ class _KeepingOwner(Owner):
     """The owner, with its time charged to retention."""
 
     def __init__(self, leases: Leases, watch: Watch) -> None:
-        super().__init__(leases)
+        super().__init__(ACCEPTOR, leases)
         self._watch = watch
 
-    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Data | None:
+    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Sending | None:
         before = self._watch.enter(RETAIN)
-        data = super().append(lane, counts, octets)
+        sending = super().append(lane, counts, octets)
         self._watch.leave(before)
-        return data
+        return sending
 
     def progress(self, source: str, frame: Progress) -> Answer:
         before = self._watch.enter(RETAIN)
@@ -314,12 +304,14 @@ class _KeepingOwner(Owner):
 class _ForgetfulOwner(_KeepingOwner):
     """Numbers runs and makes their frames, which nobody can do without; keeps none."""
 
-    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Data | None:
+    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Sending | None:
         before = self._watch.enter(RETAIN)
         first, lane.next = lane.next, lane.next + counts.total
-        data = Data(lane.number, lane.epoch, first, counts, lane.pair, 1, lane.egress, octets)
+        run = Forward(
+            ACCEPTOR, lane.number, 1, first, counts, lane.pair, ANY_LEASE, 2, first - 1, octets
+        )
         self._watch.leave(before)
-        return data
+        return Straight(ACCEPTOR, run)
 
 
 class _TimedOutlet(Outlet):

@@ -105,7 +105,7 @@ class Acceptor:
             crashed=lambda shards: self._ingress.crashed(shards),
         )
         to_shard, to_acceptor = self._links.to_shard, self._links.to_acceptor
-        owner = Owner(self._links.leases, resends=config.delivery.in_doubt == "resend")
+        owner = Owner(own_id, self._links.leases, resends=config.delivery.in_doubt == "resend")
         self._bounces = Bounces(config, loop.time)
         window = Window(owner, config.limits.lane_window_bytes, config.limits.retention_bytes)
         self._ingress = Ingress(
@@ -328,6 +328,7 @@ class Acceptor:
             self._links.to_worker(worker, frame)
 
     def _acceptor_gone(self, acceptor: str) -> None:
+        self._ingress.acceptor_gone(acceptor)
         self._egress.owner_gone(self._reception.outlets(), acceptor)
 
     # --- for the process ---

@@ -12,7 +12,8 @@ from router.acceptor.connection import Connection
 from router.acceptor.window import Window
 from router.metrics import Counters
 from router.wire.frames import Again, Data, Ended, Frame, Hold, Progress, Reject, Returned
-from router.wire.owner import Answer, Lane, Owner, Resolved
+from router.wire.lane import Lane
+from router.wire.owner import Answer, Owner, Resolved, Sending
 from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
@@ -78,10 +79,10 @@ class Ingress:
 
     def _keep(self, connection: Connection, lane: Lane, counts: Counts, octets: bytes) -> None:
         """Send on what is kept at this stream's expense."""
-        frame = self._owner.append(lane, counts, octets)
+        sending = self._owner.append(lane, counts, octets)
         self._window.kept(connection, len(octets))
-        if frame is not None:
-            self._to_shard(lane.shard, frame)
+        if sending is not None:
+            self._send(lane.shard, sending)
 
     def stanza_refused(
         self, connection: Connection, pair: DomainPair, octets: bytes, error: StanzaError
@@ -131,6 +132,10 @@ class Ingress:
         """An egress stream ended, or the acceptor that had it."""
         self._pace(frame.lane, lambda: self._settle(self._owner.returned(source, frame)))
 
+    def acceptor_gone(self, acceptor: str) -> None:
+        """An acceptor of this node died; `lost` follows."""
+        self._owner.stop(acceptor)
+
     def lost(self, acceptor: str, shards: Collection[int], is_told: bool) -> None:
         """An acceptor of this node died; see `Owner.lost`."""
         for answer in self._owner.lost(acceptor, shards, is_told=is_told):
@@ -154,7 +159,7 @@ class Ingress:
 
     def replay(self, shards: Iterable[int]) -> None:
         """Shards have a new owner, which must see what nobody has taken yet."""
-        self._send(self._owner.replay(shards))
+        self._send_all(self._owner.replay(shards))
         self._settle(Answer())
 
     def crashed(self, shards: Collection[int]) -> None:
@@ -164,13 +169,13 @@ class Ingress:
     def _settle(self, answer: Answer) -> None:
         for resolved in answer.resolved:
             self._resolved(resolved)
-        self._send(answer.again)
+        self._send_all(answer.again)
         if self._owner.is_trial_due():
             self._try_next()
 
     def _try_next(self) -> None:
         """One stanza at a time, of those on which a worker may have crashed."""
-        self._send(self._owner.next_trial())
+        self._send_all(self._owner.next_trial())
         if (trial := self._owner.trial) is not None:
             self._call_later(_TRIAL_S, lambda: self._survived(trial))
 
@@ -179,9 +184,15 @@ class Ingress:
         if self._owner.trial == trial:
             self._try_next()
 
-    def _send(self, frames: Iterable[Data]) -> None:
-        for frame in list(frames):
-            self._to_shard(shard_of(*frame.pair), frame)
+    def _send_all(self, runs: Iterable[Sending]) -> None:
+        for sending in list(runs):
+            self._send(None, sending)
+
+    def _send(self, shard: int | None, sending: Sending) -> None:
+        if isinstance(sending, Data):
+            self._to_shard(shard_of(*sending.pair) if shard is None else shard, sending)
+        else:
+            self._to_acceptor(sending.acceptor, sending.frame)
 
     def _resolved(self, resolved: Resolved) -> None:
         lane = resolved.lane
@@ -232,8 +243,8 @@ class Ingress:
             return
         self._counters.add("causeway_stanza_outcomes_total", "bounced", by=counts.total)
         lane = self._own_lane(None, pair.inverse())
-        if (frame := self._owner.append(lane, counts, b"".join(answers))) is not None:
-            self._to_shard(lane.shard, frame)
+        if (sending := self._owner.append(lane, counts, b"".join(answers))) is not None:
+            self._send(lane.shard, sending)
 
     def _answer(self, connection: Connection, pair: DomainPair, octets: bytes) -> None:
         """Answer stanzas for the router itself; who does not read the answers is not read either.

@@ -18,6 +18,7 @@ from router.acceptor.resumption import Resumptions
 from router.acceptor.verification import Verifications
 from router.wire import frames
 from router.wire.frames import Forward, Frame
+from router.wire.leases import is_worker
 from router.wire.shard import shard_of
 from router.xmpp.component import ComponentStream
 from router.xmpp.s2s import ServerStream
@@ -93,7 +94,7 @@ class Reception:
 
     def _forward(self, source: str, frame: Forward) -> None:
         connection = self._connections.get(frame.stream)
-        if not self._egress.forward(self._outlet(frame.stream), frame):
+        if not self._egress.forward(self._outlet(frame.stream), frame) and is_worker(source):
             self._correct(source, connection, frame)
 
     def _correct(self, worker: str, connection: Connection | None, frame: Forward) -> None:

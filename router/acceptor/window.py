@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from router.acceptor.connection import Connection
-from router.wire.owner import Lane, Owner, Pace
+from router.wire.lane import Lane, Pace
+from router.wire.owner import Owner
 
 _CROWDED_BYTES: Final = 65_536
 """What a stream may have open while more than half of all room is taken."""

@@ -5,8 +5,12 @@ One value per acceptor, kept current by its links, read by both halves of its la
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from router.wire.shard import SHARDS
+
+ANY_LEASE: Final = 2**32 - 1
+"""The generation of what an owner forwards itself: no lease has part in it, so none outdates it."""
 
 
 @dataclass(frozen=True, slots=True)

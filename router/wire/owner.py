@@ -1,81 +1,24 @@
 """The owner's half of the lanes: every run an acceptor parsed, kept until its outcome is known.
 
 A lane is one ordered domain pair on one ingress stream, and on the next one that brings the pair
-while anything is under way. Pure: frames in, frames and outcomes out.
-The acceptor sends the frames and counts the outcomes; `egress` is the other half.
+while anything is under way. A worker finds the way of its first runs; once it is known, the
+rest goes straight to the egress stream, until that is gone. Pure: frames in, frames and outcomes
+out. The acceptor sends the frames and counts the outcomes; `egress` is the other half.
 """
 
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
 
-from router.wire.frames import Again, Data, Hold, Progress, Reject, Returned, StreamId
-from router.wire.handled import Ticket
-from router.wire.leases import Leases, is_worker
+from router.wire.frames import Again, Data, Forward, Hold, Progress, Reject, Returned, StreamId
+from router.wire.lane import Kept, Lane, Pace
+from router.wire.leases import ANY_LEASE, Leases, is_worker
 from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
-from router.xmpp.stanza import Counts, cut
+from router.xmpp.stanza import Counts
 
 DOUBTFUL = StanzaError("remote-server-timeout", "wait", "delivery unknown")
 POISON = StanzaError.of("internal-server-error", "routing failed on it twice")
-
-
-class Pace(Enum):
-    """What the egress stream lets a lane do."""
-
-    FREE = auto()
-    SLOW = auto()
-    """It is to wait, or has a credit; the peer reads, so who sends to it may be kept waiting."""
-    STUCK = auto()
-    """It is to wait, and the peer does not read: nobody is kept waiting for that."""
-
-
-@dataclass(slots=True)
-class Kept:
-    """A run whose outcome is not known: sequence numbers `first` to `last`.
-
-    `ticket` is to hear of it, where the sender counts on us (XEP-0198).
-    """
-
-    first: int
-    last: int
-    counts: Counts
-    octets: bytes
-    ticket: Ticket | None = None
-
-
-@dataclass(slots=True)
-class Lane:
-    """One ordered domain pair on one ingress stream; `stream` is None for what we make ourselves.
-
-    `took` is the highest number known to be in the egress stream's write queue. `sent` is the last
-    sent to a worker in this epoch, `reached` the highest that ever was: what has to be sent again
-    takes `sent` back. `done` is what was last reported as handed over. `credit_bytes` is what a
-    SLOW lane may still send.
-    """
-
-    number: int
-    pair: DomainPair
-    shard: int
-    stream: int | None
-    epoch: int = 1
-    next: int = 1
-    sent: int = 0
-    reached: int = 0
-    took: int = 0
-    done: int = 0
-    pace: Pace = Pace.FREE
-    credit_bytes: int = 0
-    egress: StreamId | None = None
-    kept: deque[Kept] = field(default_factory=deque)
-    kept_bytes: int = 0
-    kept_stanzas: int = 0
-    ingress_open: bool = True
-    suspect: int = 0
-    """Up to here one stanza at a time is sent; 0 is the rule."""
-    tried: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +31,36 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Straight:
+    """A run for a stream of this acceptor, to be sent there without a worker."""
+
+    acceptor: str
+    frame: Forward
+
+
+Sending = Data | Straight
+"""A run to send: `Data` to the worker of its pair's shard."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a frame about a lane leads to: outcomes to count, and runs to send."""
 
     resolved: tuple[Resolved, ...] = ()
-    again: tuple[Data, ...] = ()
+    again: tuple[Sending, ...] = ()
 
 
 _NOTHING = Answer()
 
 
 class Owner:
-    """All lanes of one acceptor.
+    """All lanes of the acceptor `name`.
 
     `resends`: what is in doubt is sent again, and may then arrive twice; otherwise it is bounced.
     """
 
-    def __init__(self, leases: Leases, *, resends: bool = False) -> None:
+    def __init__(self, name: str, leases: Leases, *, resends: bool = False) -> None:
+        self._name = name
         self._leases = leases
         self._resends = resends
         self._lanes: dict[int, Lane] = {}
@@ -129,7 +85,7 @@ class Owner:
         """The lane, unless it is over."""
         return self._lanes.get(number)
 
-    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Data | None:
+    def append(self, lane: Lane, counts: Counts, octets: bytes) -> Sending | None:
         """Keep a run; the frame that routes it, unless it has to wait for others or its turn."""
         total = counts.total
         run = Kept(lane.next, lane.next + total - 1, counts, octets)
@@ -165,7 +121,9 @@ class Owner:
         while lane.kept and lane.kept[0].last <= frame.done:
             done.append(lane.kept.popleft())
         lane.done = frame.done
-        return Answer((self._resolve(lane, done),)) if done else _NOTHING
+        resolved = (self._resolve(lane, done),) if done else ()
+        again = tuple(self._unsent(lane)) if self._is_shortened(lane) else ()
+        return Answer(resolved, again) if resolved or again else _NOTHING
 
     def rejected(self, source: str, frame: Reject) -> Answer:
         """A run, or a part of one, finds no way: it is to be bounced."""
@@ -173,8 +131,8 @@ class Owner:
         if lane is None:
             return _NOTHING  # of an epoch or a lease before: the runs have been sent again since
         last = frame.first + frame.count - 1
-        _split(lane, frame.first, last)
-        runs = _take_out(lane, frame.first, last)
+        lane.split(frame.first, last)
+        runs = lane.take_out(frame.first, last)
         error = StanzaError(frame.condition, frame.type, frame.text)
         return Answer((self._resolve(lane, runs, error),)) if runs else _NOTHING
 
@@ -186,17 +144,26 @@ class Owner:
         doubt = frame.doubt
         if is_worker(source):  # it knows not what was taken from the worker before it
             doubt = max(doubt, lane.took)
-        handed = _handed_in_part(lane)
+        handed = lane.handed_in_part()
         resolved = (self._resolve(lane, handed),) if handed else ()
         answer = self._new_epoch(lane, frame.first, doubt)
         return Answer((*resolved, *answer.resolved), answer.again)
 
     def _current(self, source: str, number: int, epoch: int) -> Lane | None:
-        """The lane, if this source may say what becomes of this epoch."""
+        """The lane, if this source may say what becomes of this epoch.
+
+        Of what goes straight to its stream no worker may: what it still says is of runs sent twice.
+        """
         lane = self._lanes.get(number)
-        if lane is None or lane.epoch != epoch:
+        if lane is None or lane.epoch != epoch or (lane.is_short and is_worker(source)):
             return None
         return lane if self._leases.may_judge(lane.shard, source) else None
+
+    def stop(self, acceptor: str) -> None:
+        """An acceptor died; until `lost` says what became of it, nothing more is sent there."""
+        for lane in self._lanes.values():
+            if lane.egress is not None and lane.egress.acceptor == acceptor:
+                lane.pace, lane.credit_bytes = Pace.SLOW, 0
 
     def lost(self, acceptor: str, shards: Collection[int], *, is_told: bool) -> Iterator[Answer]:
         """An acceptor died; the workers of these shards have returned what they sent there.
@@ -207,17 +174,19 @@ class Owner:
             if lane.shard not in shards:
                 continue
             if lane.egress is not None and lane.egress.acceptor == acceptor:
-                yield self._new_epoch(lane, 0, lane.took if is_told else lane.reached)
-            elif lane.egress is None and not is_told and lane.reached > _before(lane):
+                is_known = is_told and not lane.is_short
+                yield self._new_epoch(lane, 0, lane.took if is_known else lane.reached)
+            elif lane.egress is None and not is_told and lane.reached > lane.before():
                 yield self._new_epoch(lane, 0, lane.reached)
 
     def _new_epoch(self, lane: Lane, first: int, doubt: int) -> Answer:
         lane.epoch += 1
         lane.egress = None
         lane.took = lane.reached = lane.tried = 0
+        lane.is_short = False
         lane.pace = Pace.FREE
-        doubtful = [] if self._resends else _take_out(lane, first, doubt)
-        lane.sent = _before(lane)
+        doubtful = [] if self._resends else lane.take_out(first, doubt)
+        lane.sent = lane.before()
         resolved = (self._resolve(lane, doubtful, DOUBTFUL),) if doubtful else ()
         return Answer(resolved, tuple(self._unsent(lane)))
 
@@ -241,20 +210,32 @@ class Owner:
         lane.pace = Pace.SLOW if frame.octets else Pace.FREE
         lane.credit_bytes = frame.octets
         if frame.is_short:
-            lane.sent = max(lane.took, _before(lane))
+            lane.sent = max(lane.took, lane.before())
             lane.tried = min(lane.tried, lane.sent)
+            lane.after = lane.took
+        self._is_shortened(lane)
         return Answer(again=tuple(self._unsent(lane)))
 
-    def replay(self, shards: Iterable[int]) -> Iterator[Data]:
-        """What the new owner of these shards must see: all that no egress stream has taken."""
+    def _is_shortened(self, lane: Lane) -> bool:
+        """From now on straight to the stream: it is known, and has all that workers were sent."""
+        if lane.is_short or lane.egress is None or lane.took < lane.sent:
+            return False
+        lane.is_short, lane.after = True, lane.took
+        lane.suspect = lane.tried = 0
+        self._suspects.pop(lane.number, None)
+        return True
+
+    def replay(self, shards: Iterable[int]) -> Iterator[Sending]:
+        """These shards have a new worker: what it must see, all that no egress stream has taken."""
         wanted = frozenset(shards)
         for lane in self._lanes.values():
-            if lane.shard in wanted and lane.kept:
-                lane.sent = max(lane.took, _before(lane))
+            if lane.shard in wanted and lane.kept and not lane.is_short:
+                lane.sent = max(lane.took, lane.before())
                 lane.tried = 0
+                self._is_shortened(lane)
                 yield from self._unsent(lane)
 
-    def _unsent(self, lane: Lane) -> Iterator[Data]:
+    def _unsent(self, lane: Lane) -> Iterator[Sending]:
         for run in lane.kept:
             if run.last > lane.sent:
                 if not self._may_send(lane):
@@ -262,15 +243,17 @@ class Owner:
                 yield self._send(lane, run)
 
     def _may_send(self, lane: Lane) -> bool:
-        if lane.suspect or not self._leases.live[lane.shard]:
-            return False
+        if not lane.is_short and (lane.egress or lane.suspect or not self._leases.live[lane.shard]):
+            return False  # what overtook runs that are on their way would have to be sent twice
         return lane.pace is Pace.FREE or lane.credit_bytes > 0
 
-    def _send(self, lane: Lane, run: Kept) -> Data:
+    def _send(self, lane: Lane, run: Kept) -> Sending:
         lane.sent = run.last
         lane.reached = max(lane.reached, run.last)
         if lane.pace is not Pace.FREE:
             lane.credit_bytes -= len(run.octets)
+        if lane.is_short and lane.egress is not None:
+            return Straight(lane.egress.acceptor, self._forward(lane, run, lane.egress.number))
         return Data(
             lane.number,
             lane.epoch,
@@ -279,6 +262,21 @@ class Owner:
             lane.pair,
             self._leases.generations[lane.shard],
             lane.egress,
+            run.octets,
+        )
+
+    def _forward(self, lane: Lane, run: Kept, stream: int) -> Forward:
+        after, lane.after = lane.after, run.last
+        return Forward(
+            self._name,
+            lane.number,
+            lane.epoch,
+            run.first,
+            run.counts,
+            lane.pair,
+            ANY_LEASE,
+            stream,
+            after,
             run.octets,
         )
 
@@ -292,10 +290,12 @@ class Owner:
         resolved: tuple[Resolved, ...] = ()
         if self.trial is not None and self.trial[0].shard in shards:
             (lane, number), self.trial = self.trial, None
-            runs = _take_out(lane, number, number)
+            runs = lane.take_out(number, number)
             resolved = (self._resolve(lane, runs, POISON),) if runs else ()
         for lane in self._lanes.values():
-            if lane.shard in shards and lane.reached > max(lane.took, _before(lane)):
+            if lane.shard not in shards or lane.egress is not None:
+                continue  # the latter go straight to their streams from now on
+            if lane.reached > max(lane.took, lane.before()):
                 lane.suspect = max(lane.suspect, lane.reached)
                 self._suspects[lane.number] = lane
         return Answer(resolved)
@@ -308,17 +308,17 @@ class Owner:
         is_kept = any(run.first <= number <= run.last for run in lane.kept)
         return lane.took >= number or lane.tried != number or not is_kept
 
-    def next_trial(self) -> list[Data]:
+    def next_trial(self) -> list[Sending]:
         """Who was on trial did no harm: the next one, and what follows the last of a lane."""
         self.trial = None
-        again: list[Data] = []
+        again: list[Sending] = []
         for lane in list(self._suspects.values()):
             if not self._leases.live[lane.shard]:
                 continue
             known = max(lane.took, lane.tried)
             number = next((max(r.first, known + 1) for r in lane.kept if r.last > known), None)
             if number is not None and number <= lane.suspect:
-                _split(lane, number, number)
+                lane.split(number, number)
                 lane.tried = number
                 self.trial = lane, number
                 again.append(self._send(lane, next(r for r in lane.kept if r.first == number)))
@@ -352,46 +352,3 @@ class Owner:
         if self._left.get(lane.pair) is lane:
             del self._left[lane.pair]
         return self._lanes.pop(lane.number, None) is not None
-
-
-def _handed_in_part(lane: Lane) -> list[Kept]:
-    """The beginning of a run of which the peer has handled no more (XEP-0198), taken out."""
-    if not (lane.kept and lane.kept[0].first <= lane.done):
-        return []
-    _split(lane, lane.kept[0].first, lane.done)
-    return [lane.kept.popleft()]
-
-
-def _before(lane: Lane) -> int:
-    """The number before the first that is kept."""
-    return lane.kept[0].first - 1 if lane.kept else lane.next - 1
-
-
-def _split(lane: Lane, first: int, last: int) -> None:
-    """See to it that no kept run reaches over either end of `first` to `last`."""
-    if any(run.first < first <= run.last or run.first <= last < run.last for run in lane.kept):
-        lane.kept = deque(part for run in lane.kept for part in _parts(run, first, last))
-
-
-def _parts(run: Kept, first: int, last: int) -> Iterator[Kept]:
-    """The run before `first`, from there to `last`, and behind it; what is empty is left out."""
-    if run.last < first or last < run.first or (first <= run.first and run.last <= last):
-        yield run
-        return
-    parts: dict[int, Kept] = {}
-    for number, stanza in enumerate(cut(run.octets), run.first):
-        place = (number >= first) + (number > last)
-        empty = Kept(number, number - 1, Counts(0, 0, 0), b"", run.ticket)
-        part = parts.setdefault(place, empty)
-        part.last = number
-        part.counts += Counts.one(stanza.kind)
-        part.octets += stanza.octets
-    yield from parts.values()
-
-
-def _take_out(lane: Lane, first: int, last: int) -> list[Kept]:
-    """Remove and return the kept runs that lie within `first` to `last`."""
-    out = [run for run in lane.kept if first <= run.first and run.last <= last]
-    if out:
-        lane.kept = deque(run for run in lane.kept if not (first <= run.first and run.last <= last))
-    return out

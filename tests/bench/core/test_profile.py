@@ -51,7 +51,7 @@ async def test_stanzas_go_all_the_way_and_every_stage_is_charged() -> None:
 async def test_a_stanza_that_does_not_arrive_is_no_measurement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(journey.Journey, "_through_worker", lambda self, parts: [])
+    monkeypatch.setattr(journey.Journey, "_pass_on", lambda self: None)
     with pytest.raises(RuntimeError, match="0 of 100 stanzas left"):
         measure({"pure": pure.Reader}, sizes_bytes=(383,), rounds=1, load_bytes=1)
 

@@ -8,11 +8,11 @@ from router.wire.frames import (
     Data,
     Dial,
     Dialling,
+    Forward,
     Granted,
     Joined,
     Progress,
     Returned,
-    StreamId,
     Verify,
 )
 from router.wire.shard import SHARDS
@@ -70,22 +70,21 @@ async def test_a_key_whose_stream_is_gone_is_asked_no_more(node: Node, tybalt: P
     other.close()
 
 
-async def test_what_was_taken_is_not_replayed_and_names_its_stream(
-    node: Node, capulet: Peer
-) -> None:
+async def test_what_has_a_stream_needs_no_worker(node: Node, capulet: Peer) -> None:
     component = await Component.attached(node)
-    await capulet.authenticated(node.s2s_port)
+    wire = await capulet.authenticated(node.s2s_port)
     granted = await node.worker.hears(Granted)
     await component.wire.send(message(MONTAGUE, CAPULET, 1))
     node.worker.send(forward(OWN, await node.worker.hears(Data), granted.stream))
     await eventually(lambda: not node.acceptor.pending())
     node.owned(("",) * SHARDS)
     await component.wire.send(message(MONTAGUE, CAPULET, 2))
-    await eventually(node.acceptor.pending)
+    await wire.until("id='2'")
+    await eventually(lambda: not node.acceptor.pending())
     other = node.new_worker("w1.1")
     await node.owned_by(other)
-    data = await other.hears(Data)
-    assert (data.first, data.egress) == (2, StreamId(OWN, granted.stream))
+    await component.wire.send(message(MONTAGUE, "verona.example", 3))
+    assert (await other.hears(Data)).pair.target == "verona.example", "nothing else came before"
     other.close()
 
 
@@ -110,6 +109,26 @@ async def test_what_an_acceptor_took_is_in_doubt_when_it_dies(node: Node, other:
     again = await node.worker.hears(Data)
     assert (again.first, again.epoch, again.egress) == (2, 2, None)
     assert node.counts("causeway_stanza_outcomes_total", "bounced") == 1
+
+
+async def test_what_follows_goes_straight_to_the_other_and_is_in_doubt_as_well(
+    node: Node, other: Other
+) -> None:
+    component = await Component.attached(node)
+    await component.wire.send(message(MONTAGUE, CAPULET, 1))
+    data = await node.worker.hears(Data)
+    other.send(Progress(data.lane, 1, 5, took=1, done=1, level="tcp"))
+    await eventually(lambda: not node.acceptor.pending())
+    await component.wire.send(message(MONTAGUE, CAPULET, 2))
+    await eventually(lambda: any(isinstance(frame, Forward) for frame in other.told))
+    (run,) = (frame for frame in other.told if isinstance(frame, Forward))
+    assert (run.owner, run.lane, run.first, run.after, run.stream) == (OWN, data.lane, 2, 1, 5)
+    node.others = ()
+    node.owned((node.worker.name,) * SHARDS)
+    node.worker.send(Joined(node.version))
+    bounce = await node.worker.hears(Data, pair=INWARD)
+    assert b"<remote-server-timeout " in bounce.octets
+    assert b' id="2"' in bounce.octets
 
 
 async def test_runs_of_another_acceptor_are_reported_to_it_until_it_dies(

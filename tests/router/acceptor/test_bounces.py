@@ -75,7 +75,7 @@ def test_the_domain_that_was_not_asked_about_for_longest_is_forgotten(rig: Rig) 
 
 def test_beyond_its_share_a_domain_s_stanzas_are_unbounceable_and_the_books_balance() -> None:
     books, rig = Books(), Rig(per_s=1)
-    owner = Owner(books.leases)
+    owner = Owner("a0.1", books.leases)
     books.ingress = Ingress(
         owner,
         books.counters,

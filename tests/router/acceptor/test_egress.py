@@ -65,7 +65,7 @@ class Rig(Changing):
         self.told: list[tuple[str, Frame]] = []
         self.counters = Counters()
         self.leases = live_leases(1)
-        owner = Owner(self.leases)
+        owner = Owner("a0.1", self.leases)
         ingress = Ingress(
             owner,
             self.counters,

@@ -31,7 +31,7 @@ class ServiceBooks(Books):
 
     def __init__(self) -> None:
         super().__init__()
-        owner = Owner(live_leases(7))
+        owner = Owner("a0.1", live_leases(7))
         self.ingress = Ingress(
             owner,
             self.counters,

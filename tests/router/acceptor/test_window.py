@@ -7,7 +7,8 @@ import pytest
 
 from router.acceptor.window import Window
 from router.wire.frames import Again, Hold
-from router.wire.owner import Lane, Owner
+from router.wire.lane import Lane
+from router.wire.owner import Owner
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts
 from tests.support.acceptors import live_leases
@@ -34,7 +35,7 @@ class Stream:
 
 class Rig:
     def __init__(self, stream_bytes: int = STREAM_BYTES) -> None:
-        self.owner = Owner(live_leases(1))
+        self.owner = Owner("a0.1", live_leases(1))
         self.window = Window(self.owner, stream_bytes, RETENTION_BYTES)
 
     def lane(self, stream: Stream) -> Lane:

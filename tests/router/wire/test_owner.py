@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.wire.frames import Again, Data, Hold, Progress, Reject, Returned, StreamId
+from router.wire.frames import Again, Data, Hold, Progress, Reject, Returned
 from router.wire.handled import Handled
-from router.wire.leases import Leases
-from router.wire.owner import DOUBTFUL, POISON, Answer, Lane, Owner, Pace
+from router.wire.lane import Lane, Pace
+from router.wire.leases import ANY_LEASE, Leases
+from router.wire.owner import DOUBTFUL, POISON, Answer, Owner, Sending, Straight
 from router.wire.shard import SHARDS
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
@@ -19,7 +20,7 @@ ONE = Counts(1, 0, 0)
 
 
 def owner_with_runs(*sizes: int) -> tuple[Owner, Lane, list[Data]]:
-    owner = Owner(live_leases(7))
+    owner = Owner("a0.1", live_leases(7))
     lane = owner.open(PAIR, stream=3)
     frames = [owner.append(lane, Counts(size, 0, 0), b"<message/>" * size) for size in sizes]
     return owner, lane, frames
@@ -50,7 +51,7 @@ def test_done_frees_whole_runs_only():
 @pytest.mark.parametrize("resends", [False, True])
 def test_a_run_handled_in_part_is_cut_when_its_stream_is_gone(resends):
     """What the peer has counted is handed over, what it has not is in doubt."""
-    owner = Owner(live_leases(7), resends=resends)
+    owner = Owner("a0.1", live_leases(7), resends=resends)
     lane = owner.open(PAIR, stream=3)
     owner.append(lane, Counts(4, 0, 0), b"<message/>" * 4)
     owner.append(lane, ONE, b"<message/>")
@@ -87,7 +88,7 @@ def test_a_rejected_run_leaves_the_rest_in_place():
 
 @pytest.mark.clause("LIM-03")
 def test_a_rejected_part_of_a_run_leaves_the_rest_in_place_and_in_order():
-    owner = Owner(live_leases(7))
+    owner = Owner("a0.1", live_leases(7))
     lane = owner.open(PAIR, stream=3)
     kinds = ("message", "iq", "message", "presence", "iq")
     stanzas = [f"<{kind} id='{n}'/>".encode() for n, kind in enumerate(kinds, 1)]
@@ -136,12 +137,108 @@ def test_a_return_of_a_past_epoch_changes_nothing():
     assert owner.in_flight() == 1
 
 
-def test_a_new_shard_owner_gets_what_nobody_took_with_the_stream_it_went_to():
-    owner, lane, _ = owner_with_runs(1, 1, 1)
-    owner.progress("a1.1", progress(lane, took=2, done=1))
+def test_a_new_shard_owner_gets_what_nobody_took():
+    owner, lane, _ = owner_with_runs(1, 1)
     assert list(owner.replay({(lane.shard + 1) % SHARDS})) == []
-    (again,) = owner.replay({lane.shard})
-    assert (again.first, again.epoch, again.egress) == (3, 1, StreamId("a1.1", 9))
+    again = list(owner.replay({lane.shard}))
+    assert [(data.first, data.epoch, data.egress) for data in again] == [(1, 1, None), (2, 1, None)]
+
+
+# --- straight to the stream ---
+
+
+def straight(*sendings: Sending | None) -> list[tuple[int, int]]:
+    """(first, after) of each, all of them for stream 9 of a1.1."""
+    frames = []
+    for each in sendings:
+        assert isinstance(each, Straight)
+        assert each.acceptor == "a1.1"
+        run = each.frame
+        assert (run.owner, run.stream, run.generation) == ("a0.1", 9, ANY_LEASE)
+        frames.append((run.first, run.after))
+    return frames
+
+
+def test_once_all_that_a_worker_was_sent_is_taken_the_rest_goes_straight_to_the_stream():
+    owner, lane, _ = owner_with_runs(2)
+    assert owner.progress("a1.1", progress(lane, took=2, done=0)) == Answer()
+    first = owner.append(lane, Counts(3, 0, 0), b"<message/>" * 3)
+    second = owner.append(lane, ONE, b"<message/>")
+    assert straight(first, second) == [(3, 2), (6, 5)]
+
+
+def test_nothing_overtakes_what_is_on_its_way_through_a_worker():
+    owner, lane, _ = owner_with_runs(1, 1)
+    assert owner.progress("a1.1", progress(lane, took=1, done=1)).again == ()
+    assert owner.append(lane, ONE, b"<message/>") is None
+    answer = owner.progress("a1.1", progress(lane, took=2, done=1))
+    assert straight(*answer.again) == [(3, 2)]
+
+
+def test_a_straight_way_needs_no_worker_and_none_may_judge_it():
+    leases = live_leases(7)
+    owner = Owner("a0.1", leases)
+    lane = owner.open(PAIR, stream=3)
+    owner.append(lane, ONE, b"<message/>")
+    owner.progress("a1.1", progress(lane, took=1, done=0))
+    leases.lease(lane.shard, "w1.1", 8)
+    assert straight(owner.append(lane, ONE, b"<message/>")) == [(2, 1)]
+    assert owner.crashed({lane.shard}) == Answer()
+    assert _live(owner, leases, lane) == []
+    assert not owner.is_trial_due()
+    assert owner.rejected("w1.1", Reject(lane.number, 1, 2, 1, "gone", "wait", "")) == Answer()
+    assert owner.returned("w1.1", Returned(lane.number, 1, 1, 2)) == Answer()
+    assert owner.in_flight() == 2
+
+
+def test_a_new_worker_is_not_needed_for_what_has_a_stream():
+    leases = live_leases(7)
+    owner = Owner("a0.1", leases)
+    lane = owner.open(PAIR, stream=3)
+    for _ in range(3):
+        owner.append(lane, ONE, b"<message/>")
+    leases.lease(lane.shard, "w1.1", 8)
+    owner.progress("a1.1", progress(lane, took=2, done=1))
+    assert straight(*_live(owner, leases, lane)) == [(3, 2)]
+
+
+def test_the_next_epoch_begins_with_a_worker():
+    owner, lane, _ = owner_with_runs(1)
+    owner.progress("a1.1", progress(lane, took=1, done=1))
+    owner.append(lane, ONE, b"<message/>")
+    (again,) = owner.returned("a1.1", Returned(lane.number, 1, 2, 1)).again
+    assert isinstance(again, Data)
+    assert (again.first, again.epoch, again.egress) == (2, 2, None)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_all_that_went_straight_to_an_acceptor_that_died_is_in_doubt_and_no_more_goes(
+    is_told,
+):
+    owner, lane, _ = owner_with_runs(1)
+    owner.progress("a1.1", progress(lane, took=1, done=1))
+    owner.append(lane, ONE, b"<message/>")
+    owner.stop("a1.1")
+    assert owner.append(lane, ONE, b"<message/>") is None
+    (answer,) = owner.lost("a1.1", {lane.shard}, is_told=is_told)
+    assert [run.first for each in answer.resolved for run in each.runs] == [2]
+    assert [(data.first, data.epoch) for data in answer.again] == [(3, 2)]
+
+
+def test_what_was_dropped_goes_straight_again():
+    owner, lane, _ = owner_with_runs(1)
+    owner.progress("a1.1", progress(lane, took=1, done=1))
+    for _ in range(3):
+        owner.append(lane, ONE, b"<message/>")
+    owner.hold(Hold(lane.number, 1, True))
+    answer = owner.again(Again(lane.number, 1, 2, 10, is_short=True))
+    assert straight(*answer.again) == [(3, 2)]
+    assert owner.append(lane, ONE, b"<message/>") is None
+    answer = owner.again(Again(lane.number, 1, 3, 0, is_short=False))
+    assert straight(*answer.again) == [(4, 3), (5, 4)]
+
+
+# --- acceptors that die ---
 
 
 def test_what_a_worker_had_forwarded_to_an_acceptor_that_died_is_in_doubt():
@@ -164,7 +261,7 @@ def test_a_worker_knows_not_what_was_taken_from_the_one_before_it():
 @pytest.mark.parametrize(("is_told", "doubtful"), [(True, [2]), (False, [2, 3])])
 def test_what_is_in_doubt_when_the_worker_returned_nothing_or_died_as_well(is_told, doubtful):
     leases = live_leases(7)
-    owner = Owner(leases)
+    owner = Owner("a0.1", leases)
     lane = owner.open(PAIR, stream=3)
     for _ in range(3):
         owner.append(lane, ONE, b"<message/>")
@@ -198,7 +295,7 @@ def test_all_that_was_ever_sent_in_an_epoch_is_in_doubt_not_only_what_was_sent_l
 
 
 def test_what_is_in_doubt_is_sent_again_where_that_is_wanted():
-    owner = Owner(live_leases(7), resends=True)
+    owner = Owner("a0.1", live_leases(7), resends=True)
     lane = owner.open(PAIR, stream=3)
     for _ in range(3):
         owner.append(lane, ONE, b"<message/>")
@@ -211,7 +308,7 @@ def test_what_is_in_doubt_is_sent_again_where_that_is_wanted():
 @pytest.mark.parametrize("source", ["w0.1", "w9.1"])
 def test_a_worker_judges_only_under_the_lease_by_which_it_got_the_run(source):
     leases = live_leases(7)
-    owner = Owner(leases)
+    owner = Owner("a0.1", leases)
     lane = owner.open(PAIR, stream=3)
     owner.append(lane, ONE, b"<message/>")
     leases.lease(lane.shard, "w0.1", 8)
@@ -231,7 +328,7 @@ def _live(owner: Owner, leases: Leases, lane: Lane) -> list[Data]:
 
 def test_without_a_live_worker_runs_wait_in_order():
     leases = live_leases(7)
-    owner = Owner(leases)
+    owner = Owner("a0.1", leases)
     lane = owner.open(PAIR, stream=3)
     leases.lease(lane.shard, "w1.1", 8)
     assert owner.append(lane, ONE, b"<message/>") is None
@@ -299,16 +396,14 @@ def test_a_new_epoch_is_not_on_hold():
 
 def test_a_report_of_an_epoch_before_does_not_keep_what_follows():
     """Done is done, whatever the epoch; what comes afterwards is still sent."""
-    owner = Owner(live_leases(7), resends=True)
+    owner = Owner("a0.1", live_leases(7), resends=True)
     lane = owner.open(PAIR, stream=3)
     owner.append(lane, ONE, b"<message/>")
     owner.hold(Hold(lane.number, 1, True))
     owner.append(lane, ONE, b"<message/>")
     owner.progress("a1.1", progress(lane, took=2, done=2))
     owner.again(Again(lane.number, 1, 2, 0, is_short=True))
-    data = owner.append(lane, ONE, b"<message/>")
-    assert data is not None
-    assert data.first == 3
+    assert straight(owner.append(lane, ONE, b"<message/>")) == [(3, 2)]
 
 
 def test_a_lane_ends_when_its_stream_is_gone_and_all_is_resolved():
@@ -320,7 +415,7 @@ def test_a_lane_ends_when_its_stream_is_gone_and_all_is_resolved():
 
 
 def test_what_we_made_ourselves_is_pending_but_not_in_flight():
-    owner = Owner(live_leases(0))
+    owner = Owner("a0.1", live_leases(0))
     owner.append(owner.open(PAIR, None), ONE, b"<message type='error'/>")
     assert (owner.pending(), owner.in_flight()) == (1, 0)
 
@@ -344,29 +439,41 @@ def tried(owner: Owner) -> list[tuple[int, int]]:
     return [(data.first, data.counts.total) for data in owner.next_trial()]
 
 
-def test_after_a_crash_what_nobody_took_is_tried_one_by_one_then_all_goes_on():
+def test_after_a_crash_what_nobody_took_is_tried_one_by_one_until_it_has_a_stream():
     leases = live_leases(7)
-    owner = Owner(leases)
+    owner = Owner("a0.1", leases)
     lane = owner.open(PAIR, stream=3)
     owner.append(lane, ONE, stanzas(1))
     owner.append(lane, Counts(2, 0, 0), stanzas(2, 2))
-    owner.progress("a1.1", progress(lane, took=1, done=0))
     assert crash(owner, leases, lane) == Answer()
     assert owner.append(lane, ONE, stanzas(1, 4)) is None
+    assert tried(owner) == [(1, 1)]
+    owner.rejected("w1.1", Reject(lane.number, 1, 1, 1, "gone", "wait", ""))
     assert tried(owner) == [(2, 1)]
     assert not owner.is_trial_due()
-    owner.progress("a1.1", progress(lane, took=2, done=1))
-    assert tried(owner) == [(3, 1)]
-    owner.rejected("w1.1", Reject(lane.number, 1, 3, 1, "gone", "wait", ""))
-    assert tried(owner) == [(4, 1)], "not a suspect: sent as ever"
+    answer = owner.progress("a1.1", progress(lane, took=2, done=1))
+    assert straight(*answer.again) == [(3, 2), (4, 3)]
+    assert tried(owner) == []
     assert owner.trial is None
     assert not owner.is_trial_due()
-    assert owner.append(lane, ONE, stanzas(1, 5)) is not None
+
+
+def test_what_follows_the_last_suspect_is_sent_as_ever():
+    leases = live_leases(7)
+    owner = Owner("a0.1", leases)
+    lane = owner.open(PAIR, stream=3)
+    owner.append(lane, ONE, stanzas(1))
+    crash(owner, leases, lane)
+    owner.append(lane, ONE, stanzas(1, 2))
+    assert tried(owner) == [(1, 1)]
+    owner.rejected("w1.1", Reject(lane.number, 1, 1, 1, "gone", "wait", ""))
+    assert tried(owner) == [(2, 1)]
+    assert owner.append(lane, ONE, stanzas(1, 3)) is not None
 
 
 def test_who_was_on_trial_when_the_next_worker_crashed_is_bounced_and_the_rest_goes_on():
     leases = live_leases(7)
-    owner = Owner(leases)
+    owner = Owner("a0.1", leases)
     lane = owner.open(PAIR, stream=3)
     owner.append(lane, Counts(3, 0, 0), stanzas(3))
     crash(owner, leases, lane)
@@ -375,16 +482,18 @@ def test_who_was_on_trial_when_the_next_worker_crashed_is_bounced_and_the_rest_g
     (resolved,) = crash(owner, leases, lane).resolved
     assert (resolved.error, [run.first for run in resolved.runs]) == (POISON, [2])
     assert tried(owner) == [(1, 1)]
-    owner.progress("a1.1", progress(lane, took=1, done=1))
-    assert tried(owner) == [(3, 1)]
-    owner.progress("a1.1", progress(lane, took=3, done=3))
+    owner.returned("w1.1", Returned(lane.number, 1, 1, 0))
+    assert tried(owner) == [(1, 1)], "in its new epoch"
+    answer = owner.progress("a1.1", progress(lane, took=1, done=1, epoch=2))
+    assert straight(*answer.again) == [(3, 1)]
+    owner.progress("a1.1", progress(lane, took=3, done=3, epoch=2))
     assert tried(owner) == []
     assert (owner.in_flight(), owner.kept_bytes) == (0, 0)
 
 
 def test_one_suspect_in_all_is_on_trial():
     leases = live_leases(7)
-    owner = Owner(leases)
+    owner = Owner("a0.1", leases)
     lanes = [owner.open(PAIR, stream=number) for number in (3, 4)]
     for lane in lanes:
         owner.append(lane, ONE, stanzas(1))
@@ -410,7 +519,7 @@ def test_without_a_crash_nothing_is_tried():
 @given(st.lists(st.tuples(st.sampled_from("adrtx"), st.integers(0, 12), st.integers(0, 12))))
 def test_every_stanza_is_resolved_once_or_still_kept(steps):
     """Whatever reports come, in whatever order: nothing vanishes, nothing is resolved twice."""
-    owner = Owner(live_leases(0))
+    owner = Owner("a0.1", live_leases(0))
     lane = owner.open(PAIR, 1)
     sent, resolved = 0, []
     for kind, low, high in steps:
