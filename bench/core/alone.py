@@ -154,6 +154,7 @@ def _lanes(octets: bytes, stanzas: int) -> Callable[[], None]:
     for shard in range(SHARDS):
         leases.lease(shard, "w0.1", 1)
         leases.live[shard] = True
+    leases.acceptors.add("a0.1")
     owner, outlet = Owner("a0.1", leases), Outlet(1, "tcp")
     lane = owner.open(PAIR, 1)
     counts = Counts(stanzas, 0, 0)

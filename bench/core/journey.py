@@ -94,6 +94,7 @@ class Journey:
         for shard in range(SHARDS):
             leases.lease(shard, "w0.1", 1)
             leases.live[shard] = True
+        leases.acceptors.add(ACCEPTOR)
         owner = (_KeepingOwner if is_reliable else _ForgetfulOwner)(leases, self.watch)
         self._ingress = Ingress(
             owner,

@@ -100,6 +100,7 @@ class Acceptor:
             on_frame=lambda *what: self._reception.take(*what),
             announce=self._announce,
             replay=lambda shards: self._ingress.replay(shards),
+            came=lambda: self._ingress.acceptor_came(),
             gone=self._acceptor_gone,
             lost=lambda *which: self._ingress.lost(*which),
             crashed=lambda shards: self._ingress.crashed(shards),
@@ -328,7 +329,6 @@ class Acceptor:
             self._links.to_worker(worker, frame)
 
     def _acceptor_gone(self, acceptor: str) -> None:
-        self._ingress.acceptor_gone(acceptor)
         self._egress.owner_gone(self._reception.outlets(), acceptor)
 
     # --- for the process ---

@@ -132,10 +132,6 @@ class Ingress:
         """An egress stream ended, or the acceptor that had it."""
         self._pace(frame.lane, lambda: self._settle(self._owner.returned(source, frame)))
 
-    def acceptor_gone(self, acceptor: str) -> None:
-        """An acceptor of this node died; `lost` follows."""
-        self._owner.stop(acceptor)
-
     def lost(self, acceptor: str, shards: Collection[int], is_told: bool) -> None:
         """An acceptor of this node died; see `Owner.lost`."""
         for answer in self._owner.lost(acceptor, shards, is_told=is_told):
@@ -161,6 +157,10 @@ class Ingress:
         """Shards have a new owner, which must see what nobody has taken yet."""
         self._send_all(self._owner.replay(shards))
         self._settle(Answer())
+
+    def acceptor_came(self) -> None:
+        """Another acceptor can be reached now."""
+        self._send_all(self._owner.go_on())
 
     def crashed(self, shards: Collection[int]) -> None:
         """The workers of these shards crashed, perhaps on something that came from here."""

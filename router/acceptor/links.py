@@ -31,9 +31,10 @@ class Links:
 
     `on_frame(source, frame)` gets every frame but Joined and Synced. `announce(worker, shards)`
     must send what a new owner has to know, `replay(shards)` the runs it has to route.
-    `gone(acceptor)` reports an acceptor that is no more; `lost(acceptor, shards, is_told)` that the
-    workers of these shards have told what they had forwarded to it, or that nobody can tell any
-    more; `crashed(shards)` that their worker ended by itself. `leases` is kept current.
+    `came()` reports that another acceptor can be reached, `gone(acceptor)` one that is no more;
+    `lost(acceptor, shards, is_told)` that the workers of these shards have told what they had
+    forwarded to it, or that nobody can tell any more; `crashed(shards)` that their worker ended by
+    itself. `leases` is kept current.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Links:
         on_frame: Callable[[str, Frame], None],
         announce: Callable[[str, frozenset[int]], None],
         replay: Callable[[frozenset[int]], None],
+        came: Callable[[], None],
         gone: Callable[[str], None],
         lost: Callable[[str, frozenset[int], bool], None],
         crashed: Callable[[frozenset[int]], None],
@@ -56,6 +58,7 @@ class Links:
         self._on_frame = on_frame
         self._announce = announce
         self._replay = replay
+        self._came = came
         self._gone = gone
         self._lost = lost
         self._crashed = crashed
@@ -117,13 +120,19 @@ class Links:
                 self._leased_since[shard] = message.version
                 self._announced[shard] = False
                 anew.append((shard, lease[1]))
+        acceptors = [acceptor for acceptor, _ in message.acceptors]
+        has_come = not leases.acceptors.issuperset(acceptors)
         gone = self._connect(dict(message.acceptors))
+        leases.acceptors.clear()
+        leases.acceptors.update(acceptors)
         leases.fence(anew)
         if crashed:
             self._crashed(frozenset(crashed))
         for acceptor in gone:
             self._gone(acceptor)
-        self._sync(anew, [acceptor for acceptor, _ in message.acceptors])
+        self._sync(anew, acceptors)
+        if has_come:
+            self._came()
         for worker in list(self._joined):
             self._introduce(worker)
 

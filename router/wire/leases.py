@@ -1,5 +1,7 @@
 """Who owns each shard as one acceptor knows it, and which forwards are too old to be taken.
 
+Also which acceptors are here: nobody else can be sent anything.
+
 One value per acceptor, kept current by its links, read by both halves of its lanes.
 """
 
@@ -19,12 +21,14 @@ class Leases:
 
     `live`: the owner has been told all it must know, and every acceptor has said what it took from
     the owner before: runs may be sent. `fences`: of an older generation nothing is taken any more.
+    `acceptors` are the node's, this one included.
     """
 
     generations: list[int] = field(default_factory=lambda: [0] * SHARDS)
     owners: list[str] = field(default_factory=lambda: [""] * SHARDS)
     live: list[bool] = field(default_factory=lambda: [False] * SHARDS)
     fences: list[int] = field(default_factory=lambda: [0] * SHARDS)
+    acceptors: set[str] = field(default_factory=set)
 
     def lease(self, shard: int, owner: str, generation: int) -> None:
         """The shard is leased anew: nothing goes to its owner before `live` is set."""

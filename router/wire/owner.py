@@ -159,12 +159,6 @@ class Owner:
             return None
         return lane if self._leases.may_judge(lane.shard, source) else None
 
-    def stop(self, acceptor: str) -> None:
-        """An acceptor died; until `lost` says what became of it, nothing more is sent there."""
-        for lane in self._lanes.values():
-            if lane.egress is not None and lane.egress.acceptor == acceptor:
-                lane.pace, lane.credit_bytes = Pace.SLOW, 0
-
     def lost(self, acceptor: str, shards: Collection[int], *, is_told: bool) -> Iterator[Answer]:
         """An acceptor died; the workers of these shards have returned what they sent there.
 
@@ -235,6 +229,12 @@ class Owner:
                 self._is_shortened(lane)
                 yield from self._unsent(lane)
 
+    def go_on(self) -> Iterator[Sending]:
+        """An acceptor has come: what has waited for it."""
+        for lane in self._lanes.values():
+            if lane.is_short and lane.kept and lane.kept[-1].last > lane.sent:
+                yield from self._unsent(lane)
+
     def _unsent(self, lane: Lane) -> Iterator[Sending]:
         for run in lane.kept:
             if run.last > lane.sent:
@@ -243,8 +243,13 @@ class Owner:
                 yield self._send(lane, run)
 
     def _may_send(self, lane: Lane) -> bool:
-        if not lane.is_short and (lane.egress or lane.suspect or not self._leases.live[lane.shard]):
-            return False  # what overtook runs that are on their way would have to be sent twice
+        if lane.egress is not None:
+            # What overtook runs that are on their way would have to be sent twice, and to who is
+            # gone, or not here yet, it would be lost.
+            if not (lane.is_short and lane.egress.acceptor in self._leases.acceptors):
+                return False
+        elif lane.suspect or not self._leases.live[lane.shard]:
+            return False
         return lane.pace is Pace.FREE or lane.credit_bytes > 0
 
     def _send(self, lane: Lane, run: Kept) -> Sending:

@@ -55,6 +55,7 @@ class Rig(Changing):
         self.heard: list[tuple[str, Frame]] = []
         self.announced: list[tuple[str, frozenset[int]]] = []
         self.replayed: list[frozenset[int]] = []
+        self.came: list[set[str]] = []
         self.gone: list[str] = []
         self.lost: list[tuple[str, frozenset[int], bool]] = []
         self.crashed: list[frozenset[int]] = []
@@ -68,6 +69,7 @@ class Rig(Changing):
             on_frame=self._on_frame,
             announce=self._announce,
             replay=self._replay,
+            came=lambda: self.came.append(self.links.leases.acceptors.copy()),
             gone=self.gone.append,
             lost=lambda *which: self.lost.append(which),
             crashed=self.crashed.append,
@@ -315,11 +317,13 @@ async def test_other_acceptors_come_and_go(rig: Rig, context: zmq.Context, direc
     await eventually(lambda: (OWN, Ended(2, 9)) in inbox)
     assert [f for _, f in inbox if isinstance(f, Ended)] == [Ended(1, 9), Ended(2, 9)]
     assert rig.gone == []
+    assert rig.came == [{OWN, "a1.1"}], "told once, when it can be reached"
 
     bound.send(OWN, [b"nothing is expected here"])
     await eventually(lambda: rig.links.bad_frames == 1)
     rig.links.membership(membership(3, "w0.1", acceptors=((OWN, rig.endpoint),)))
     rig.links.to_acceptor("a1.1", Ended(3, 9))
+    assert (len(rig.came), rig.links.leases.acceptors) == (1, {OWN})
     bound.close()
 
 

@@ -215,14 +215,32 @@ def test_the_next_epoch_begins_with_a_worker():
 def test_all_that_went_straight_to_an_acceptor_that_died_is_in_doubt_and_no_more_goes(
     is_told,
 ):
-    owner, lane, _ = owner_with_runs(1)
+    leases = live_leases(7)
+    owner = Owner("a0.1", leases)
+    lane = owner.open(PAIR, stream=3)
+    owner.append(lane, ONE, b"<message/>")
     owner.progress("a1.1", progress(lane, took=1, done=1))
     owner.append(lane, ONE, b"<message/>")
-    owner.stop("a1.1")
+    leases.acceptors.discard("a1.1")
     assert owner.append(lane, ONE, b"<message/>") is None
     (answer,) = owner.lost("a1.1", {lane.shard}, is_told=is_told)
     assert [run.first for each in answer.resolved for run in each.runs] == [2]
     assert [(data.first, data.epoch) for data in answer.again] == [(3, 2)]
+
+
+def test_a_lane_waits_for_an_acceptor_that_is_not_here_yet():
+    """Its reports may be here before the supervisor's word."""
+    leases = live_leases(7)
+    leases.acceptors.discard("a1.1")
+    owner = Owner("a0.1", leases)
+    lane = owner.open(PAIR, stream=3)
+    owner.append(lane, ONE, b"<message/>")
+    owner.progress("a1.1", progress(lane, took=1, done=1))
+    assert owner.append(lane, ONE, b"<message/>") is None
+    assert list(owner.go_on()) == []
+    leases.acceptors.add("a1.1")
+    assert straight(*owner.go_on()) == [(2, 1)]
+    assert list(owner.go_on()) == []
 
 
 def test_what_was_dropped_goes_straight_again():
