@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import uvloop
 
-from router import affinity
+from router import affinity, collector
 from router.config import Config, read_snapshot
 from router.log import configure, logger
 from workers import failpoints
@@ -40,6 +40,7 @@ def main() -> int:
         configure(worker_id, config.log.level, config.secrets())
         if config.processes.pin:
             affinity.pin(arguments.slot)
+        collector.settle()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(worker_id, config, arguments.config, arguments.control))
     except (OSError, ValueError) as error:

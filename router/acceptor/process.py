@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import os
 import random
 import signal
@@ -15,7 +14,7 @@ import structlog
 import uvloop
 import zmq
 
-from router import affinity, log
+from router import affinity, collector, log
 from router.acceptor.acceptor import Acceptor
 from router.acceptor.dialling.dns import Resolver
 from router.acceptor.drain import Drainer
@@ -50,10 +49,6 @@ logger = structlog.get_logger()
 _NEWS_S = 0.05
 _SETTLE_LIMIT_S = 2.0
 _SETTLE_STEP_S = 0.005
-# The collector's three thresholds. A stream is some hundred objects that live long: at Python's own
-# (700, 10, 10) each is looked at again and again while the stream is set up. Streams that are over
-# need no collector: they hold no cycles.
-_COLLECT_AFTER = (20_000, 10, 10)
 _PHASES = (1, 2, 3, 4)
 
 
@@ -267,6 +262,5 @@ def main(run: Callable[..., None] = uvloop.run) -> None:
         process = Process(asyncio.get_running_loop(), config, own_id, arguments.config)
         await process.run(arguments.control, _inherited(arguments.listen))
 
-    gc.freeze()  # modules and configuration stay: no need to look at them again
-    gc.set_threshold(*_COLLECT_AFTER)
+    collector.settle()
     run(serve())
