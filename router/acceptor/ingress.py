@@ -155,8 +155,7 @@ class Ingress:
 
     def replay(self, shards: Iterable[int]) -> None:
         """Shards have a new owner, which must see what nobody has taken yet."""
-        self._send_all(self._owner.replay(shards))
-        self._settle(Answer())
+        self._settle(self._owner.replay(shards))
 
     def acceptor_came(self) -> None:
         """Another acceptor can be reached now."""
@@ -164,7 +163,7 @@ class Ingress:
 
     def crashed(self, shards: Collection[int]) -> None:
         """The workers of these shards crashed, perhaps on something that came from here."""
-        self._settle(self._owner.crashed(shards))
+        self._owner.crashed(shards)
 
     def _settle(self, answer: Answer) -> None:
         for resolved in answer.resolved:

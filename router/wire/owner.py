@@ -67,6 +67,7 @@ class Owner:
         self._left: dict[DomainPair, Lane] = {}  # by streams that are gone
         self._next_lane = 1
         self._suspects: dict[int, Lane] = {}
+        self._accused: dict[int, int] = {}  # lane → the number on trial when its worker crashed
         self.trial: tuple[Lane, int] | None = None
         """The lane and the number of the one stanza that is on trial."""
         self.kept_bytes = 0
@@ -134,7 +135,10 @@ class Owner:
         lane.split(frame.first, last)
         runs = lane.take_out(frame.first, last)
         error = StanzaError(frame.condition, frame.type, frame.text)
-        return Answer((self._resolve(lane, runs, error),)) if runs else _NOTHING
+        if not runs:
+            return _NOTHING
+        again = tuple(self._unsent(lane)) if self._is_shortened(lane) else ()
+        return Answer((self._resolve(lane, runs, error),), again)
 
     def returned(self, source: str, frame: Returned) -> Answer:
         """The egress stream of this epoch is gone: bounce what is in doubt, send on the rest."""
@@ -212,22 +216,29 @@ class Owner:
 
     def _is_shortened(self, lane: Lane) -> bool:
         """From now on straight to the stream: it is known, and has all that workers were sent."""
-        if lane.is_short or lane.egress is None or lane.took < lane.sent:
+        if lane.is_short or lane.egress is None or max(lane.took, lane.before()) < lane.sent:
             return False
         lane.is_short, lane.after = True, lane.took
         lane.suspect = lane.tried = 0
         self._suspects.pop(lane.number, None)
         return True
 
-    def replay(self, shards: Iterable[int]) -> Iterator[Sending]:
+    def replay(self, shards: Iterable[int]) -> Answer:
         """These shards have a new worker: what it must see, all that no egress stream has taken."""
         wanted = frozenset(shards)
-        for lane in self._lanes.values():
-            if lane.shard in wanted and lane.kept and not lane.is_short:
-                lane.sent = max(lane.took, lane.before())
-                lane.tried = 0
-                self._is_shortened(lane)
-                yield from self._unsent(lane)
+        resolved: list[Resolved] = []
+        again: list[Sending] = []
+        for lane in list(self._lanes.values()):
+            if lane.shard not in wanted or lane.is_short:
+                continue
+            if lane.took < (number := self._accused.pop(lane.number, 0)):
+                runs = lane.take_out(number, number)
+                resolved += [self._resolve(lane, runs, POISON)] if runs else []
+            lane.sent = max(lane.took, lane.before())
+            lane.tried = 0
+            self._is_shortened(lane)
+            again += self._unsent(lane)
+        return Answer(tuple(resolved), tuple(again))
 
     def go_on(self) -> Iterator[Sending]:
         """An acceptor has come: what has waited for it."""
@@ -287,23 +298,20 @@ class Owner:
 
     # --- what a worker may have crashed on ---
 
-    def crashed(self, shards: Collection[int]) -> Answer:
+    def crashed(self, shards: Collection[int]) -> None:
         """The workers of these shards crashed: what nobody had taken is tried one by one.
 
-        The stanza that was on trial is bounced.
+        The stanza that was on trial is bounced by `replay`, unless some stream has it.
         """
-        resolved: tuple[Resolved, ...] = ()
         if self.trial is not None and self.trial[0].shard in shards:
             (lane, number), self.trial = self.trial, None
-            runs = lane.take_out(number, number)
-            resolved = (self._resolve(lane, runs, POISON),) if runs else ()
+            self._accused[lane.number] = number
         for lane in self._lanes.values():
             if lane.shard not in shards or lane.egress is not None:
                 continue  # the latter go straight to their streams from now on
             if lane.reached > max(lane.took, lane.before()):
                 lane.suspect = max(lane.suspect, lane.reached)
                 self._suspects[lane.number] = lane
-        return Answer(resolved)
 
     def is_trial_due(self) -> bool:
         """Whether the next suspect may be tried: none is, or of that one is known what became."""
@@ -356,4 +364,5 @@ class Owner:
             return False
         if self._left.get(lane.pair) is lane:
             del self._left[lane.pair]
+        self._accused.pop(lane.number, None)
         return self._lanes.pop(lane.number, None) is not None

@@ -139,8 +139,8 @@ def test_a_return_of_a_past_epoch_changes_nothing():
 
 def test_a_new_shard_owner_gets_what_nobody_took():
     owner, lane, _ = owner_with_runs(1, 1)
-    assert list(owner.replay({(lane.shard + 1) % SHARDS})) == []
-    again = list(owner.replay({lane.shard}))
+    assert owner.replay({(lane.shard + 1) % SHARDS}) == Answer()
+    again = owner.replay({lane.shard}).again
     assert [(data.first, data.epoch, data.egress) for data in again] == [(1, 1, None), (2, 1, None)]
 
 
@@ -183,7 +183,7 @@ def test_a_straight_way_needs_no_worker_and_none_may_judge_it():
     owner.progress("a1.1", progress(lane, took=1, done=0))
     leases.lease(lane.shard, "w1.1", 8)
     assert straight(owner.append(lane, ONE, b"<message/>")) == [(2, 1)]
-    assert owner.crashed({lane.shard}) == Answer()
+    owner.crashed({lane.shard})
     assert _live(owner, leases, lane) == []
     assert not owner.is_trial_due()
     assert owner.rejected("w1.1", Reject(lane.number, 1, 2, 1, "gone", "wait", "")) == Answer()
@@ -341,7 +341,7 @@ def test_a_worker_judges_only_under_the_lease_by_which_it_got_the_run(source):
 
 def _live(owner: Owner, leases: Leases, lane: Lane) -> list[Data]:
     leases.live[lane.shard] = True
-    return list(owner.replay({lane.shard}))
+    return list(owner.replay({lane.shard}).again)
 
 
 def test_without_a_live_worker_runs_wait_in_order():
@@ -446,10 +446,9 @@ def crash(owner: Owner, leases: Leases, lane: Lane) -> Answer:
     """The worker of the lane's shard crashes; the next one is told everything."""
     shard = lane.shard
     leases.lease(shard, "w1.1", leases.generations[shard] + 1)
-    answer = owner.crashed({shard})
+    owner.crashed({shard})
     leases.live[shard] = True
-    assert list(owner.replay({shard})) == [], "suspects wait for their trial"
-    return answer
+    return owner.replay({shard})
 
 
 def tried(owner: Owner) -> list[tuple[int, int]]:
@@ -509,6 +508,48 @@ def test_who_was_on_trial_when_the_next_worker_crashed_is_bounced_and_the_rest_g
     assert (owner.in_flight(), owner.kept_bytes) == (0, 0)
 
 
+def test_who_was_taken_after_all_is_not_bounced():
+    """Its worker had passed it on; the report was late, and it died of something else."""
+    leases = live_leases(7)
+    owner = Owner("a0.1", leases)
+    lane = owner.open(PAIR, stream=3)
+    owner.append(lane, ONE, stanzas(1))
+    crash(owner, leases, lane)
+    assert tried(owner) == [(1, 1)]
+    leases.lease(lane.shard, "w2.1", 9)
+    owner.crashed({lane.shard})
+    owner.progress("a1.1", progress(lane, took=1, done=0))
+    leases.live[lane.shard] = True
+    assert owner.replay({lane.shard}) == Answer()
+    assert owner.in_flight() == 1
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_lane_goes_on_behind_a_stanza_that_was_bounced(more):
+    leases = live_leases(7)
+    owner = Owner("a0.1", leases)
+    lane = owner.open(PAIR, stream=3)
+    owner.append(lane, Counts(2 + more, 0, 0), stanzas(2 + more))
+    crash(owner, leases, lane)
+    assert tried(owner) == [(1, 1)]
+    assert [data.first for data in owner.next_trial()] == [2], "the report on 1 is late"
+    owner.progress("a1.1", progress(lane, took=1, done=1))
+    answer = crash(owner, leases, lane)
+    assert [(each.error, [run.first for run in each.runs]) for each in answer.resolved] == [
+        (POISON, [2])
+    ]
+    assert straight(*answer.again) == [(3, 1)][:more]
+    assert straight(owner.append(lane, ONE, stanzas(1, 9))) == [(3 + more, 3 if more else 1)]
+
+
+def test_a_lane_goes_on_behind_a_stanza_that_a_worker_rejected():
+    owner, lane, _ = owner_with_runs(1, 1)
+    owner.progress("a1.1", progress(lane, took=1, done=1))
+    assert owner.append(lane, ONE, b"<message/>") is None
+    answer = owner.rejected("w0.1", Reject(lane.number, 1, 2, 1, "gone", "wait", ""))
+    assert straight(*answer.again) == [(3, 1)]
+
+
 def test_one_suspect_in_all_is_on_trial():
     leases = live_leases(7)
     owner = Owner("a0.1", leases)
@@ -530,7 +571,7 @@ def test_one_suspect_in_all_is_on_trial():
 def test_without_a_crash_nothing_is_tried():
     owner, lane, _ = owner_with_runs(2)
     assert not owner.is_trial_due()
-    assert owner.crashed(set(range(SHARDS)) - {lane.shard}) == Answer()
+    owner.crashed(set(range(SHARDS)) - {lane.shard})
     assert not owner.is_trial_due()
 
 
