@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from hypothesis import settings
 
 from bench.authority import Authority
 from bench.peers import ejabberd, prosody
@@ -13,6 +14,9 @@ from bench.peers.causeway import Causeway
 from bench.peers.ejabberd import Ejabberd
 from bench.peers.prosody import Prosody
 from tests.support.nodes import authority_for_tests, node
+
+settings.register_profile("untimed", deadline=None)  # timing never decides a test
+settings.load_profile("untimed")
 
 StartProsody = Callable[..., Awaitable[Prosody]]
 StartEjabberd = Callable[..., Awaitable[Ejabberd]]

@@ -76,9 +76,11 @@ class ServerStream(XmlStream):
     ) -> list[Event]:
         """Answer `ResumeRequested`, whose two values come back; None: no such stream is known.
 
-        `received_before`: the stanzas received on the lost stream.
+        `received_before`: the stanzas received on the lost stream. After the end of this stream
+        the answer changes nothing.
         """
-        self.management.answer_resume(sm_id, received_before, peer_received)
+        if self.phase not in (Phase.CLOSING, Phase.CLOSED):
+            self.management.answer_resume(sm_id, received_before, peer_received)
         return self._take_events()
 
     def new_id(self) -> str:

@@ -167,6 +167,12 @@ def test_what_is_sent_before_the_answer_to_a_resume_counts_behind_it() -> None:
     assert joined.theirs.management.total_received() == 42
 
 
+def test_an_answer_to_a_resume_that_comes_after_the_end_changes_nothing() -> None:
+    joined = Joined(lost=("lost", 7))
+    joined.theirs.receive_eof(1.0)
+    assert joined.theirs.answer_resume("lost", 40, 7) == []
+
+
 @pytest.mark.clause("SMX-09")
 def test_a_lost_stream_that_is_not_known_begins_anew() -> None:
     joined = Joined(lost=("lost", 7))
