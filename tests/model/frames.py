@@ -5,7 +5,11 @@ lane is its owner's name and a number.
 """
 
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+ANY_LEASE: Final = 1_000_000
+"""The generation of what an owner forwards itself: no lease has part in it."""
+_LANES: Final = 10
 
 
 class StreamId(NamedTuple):
@@ -14,8 +18,19 @@ class StreamId(NamedTuple):
 
 
 class LaneId(NamedTuple):
+    """`number` is that of the line, and above it how many lanes the line had before."""
+
     owner: str
     number: int
+
+    @property
+    def line(self) -> "LaneId":
+        """The first lane of those that follow one another for what a pair sends."""
+        return LaneId(self.owner, self.number % _LANES)
+
+    def following(self) -> "LaneId":
+        """The next one of the line."""
+        return LaneId(self.owner, self.number + _LANES)
 
 
 class Membership(NamedTuple):
@@ -27,17 +42,19 @@ class Membership(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Owner to worker. `egress`: the stream this epoch is known to leave on."""
+    """Owner to worker."""
 
     lane: LaneId
     epoch: int
     number: int
     generation: int
-    egress: StreamId | None
 
 
 class Forward(NamedTuple):
-    """Worker to egress. `after`: forwarded before it in this epoch; 0 for nothing, or a rewind."""
+    """To egress, from a worker or, the short way, from the owner.
+
+    `after`: sent there before it in this epoch; 0 for nothing, or a rewind of the worker's.
+    """
 
     lane: LaneId
     epoch: int
@@ -89,12 +106,23 @@ class Hold(NamedTuple):
 
 
 class Again(NamedTuple):
-    """Egress to owner: send from `took` + 1, `credit` stanzas at most (0: no limit)."""
+    """Egress to owner: send up to `credit` stanzas behind `took` (0: no limit).
+
+    `lacks`: what was sent behind `took` has been dropped.
+    """
 
     lane: LaneId
     epoch: int
     took: int
     credit: int
+    lacks: bool
+
+
+class Ended(NamedTuple):
+    """Owner to egress: the lane is over."""
+
+    lane: LaneId
+    stream: int
 
 
 class Sync(NamedTuple):
@@ -144,6 +172,7 @@ Frame = (
     | Returned
     | Hold
     | Again
+    | Ended
     | Sync
     | Synced
     | Joined
@@ -168,16 +197,24 @@ class Mutant(Enum):
     RETURNED_AFTER_JOINED = auto()
     GAP_ACCEPTED = auto()
     EPOCH_BEGINS_ANYWHERE = auto()
-    HINT_IGNORED = auto()
     REFUSED_EPOCH_LEAVES = auto()
-    REFUSED_THOUGH_TAKEN = auto()
     DOUBT_TO_LAST_SENT = auto()
     OVER_IS_NOT_BOUND = auto()
     SETTLED_BY_WORKER_ALONE = auto()
     TOLD_BY_NEW_WORKER = auto()
-    RETURNED_WITHOUT_TOOK = auto()
     GRANT_OUTLIVES_LEASE = auto()
-    ANNOUNCED_AHEAD = auto()
     REFUSED_AFTER_SENT = auto()
-    RETURNED_TO_LAST_FORWARDED = auto()
     NUMBERS_WITHOUT_HOLES = auto()
+    SHORT_TOO_SOON = auto()
+    SHORT_BY_GUESS = auto()
+    SHORT_DOUBT_TO_TOOK = auto()
+    SHORT_IN_NEXT_EPOCH = auto()
+    SHORT_REPLAYED = auto()
+    SHORT_WITHOUT_AFTER = auto()
+    SHORT_UNDER_LEASE = auto()
+    SHORT_TO_THE_DEAD = auto()
+    LANE_ENDS_WITH_STREAM = auto()
+    FILLED_IS_WHOLE = auto()
+    LEFT_IS_FORGOTTEN = auto()
+    LEFT_BEFORE_DONE = auto()
+    LEFT_BEFORE_REPORTED = auto()

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from tests.model import frames
 from tests.model.egress import Egress
-from tests.model.frames import Frame, Mutant
+from tests.model.frames import Frame, LaneId, Mutant
 from tests.model.network import GONE, Broken
-from tests.model.owner import Owner
+from tests.model.owner import Lane, Owner
 from tests.model.worker import Worker
 from tests.model.world import Bounds, World
 
@@ -23,6 +23,7 @@ _HANDLERS: Final[dict[type, tuple[str, Callable[..., None]]]] = {
     frames.Granted: ("worker", Worker.on_granted),
     frames.Revoked: ("worker", Worker.on_revoked),
     frames.Forward: ("egress", Egress.on_forward),
+    frames.Ended: ("egress", Egress.on_ended),
     frames.Sync: ("egress", Egress.on_sync),
     frames.Synced: ("owner", Owner.on_synced),
     frames.Joined: ("owner", Owner.on_joined),
@@ -68,6 +69,10 @@ def steps(world: World) -> Iterator[Action]:
 
 def _stream_steps(world: World, name: str) -> Iterator[Action]:
     for number, stream in world.read("egress", name).streams.items():
+        if stream.dirty:
+            yield "report", name, number
+        if stream.leaving and next(world.read("egress", name).gone_by(number, world), None):
+            yield "go", name, number
         if stream.unsent:
             yield "write", name, number
         elif stream.lanes and world.read("egress", name).is_congested(number):
@@ -87,9 +92,7 @@ def faults(world: World) -> Iterator[Action]:
         if kind == "worker":
             yield from _worker_faults(world, name)
         elif kind == "owner":
-            if budget["parse"]:
-                for lane in piece.lanes:  # type: ignore[attr-defined]
-                    yield "parse", name, lane
+            yield from _ingress(world, name)
             if budget["refuse"]:
                 yield from _refusals(world, name)
             if budget["poison"] and not (piece.live or piece.suspicious):  # type: ignore[attr-defined]
@@ -112,6 +115,15 @@ def faults(world: World) -> Iterator[Action]:
         yield from (("lose", *link) for link in world.links if _heals(world, link))
 
 
+def _ingress(world: World, name: str) -> Iterator[Action]:
+    lanes: dict[LaneId, Lane] = world.read("owner", name).lanes
+    for lane, state in lanes.items():
+        if world.budget["parse"] and not state.is_succeeded:
+            yield "parse", name, lane
+        if world.budget["hang_up"] and state.ingress_open:
+            yield "hang_up", name, lane
+
+
 def _refusals(world: World, name: str) -> Iterator[Action]:
     owner: Owner = world.read("owner", name)
     for lane in owner.lanes:
@@ -131,6 +143,8 @@ def _stream_faults(world: World, name: str) -> Iterator[Action]:
     for number, stream in world.read("egress", name).streams.items():
         if world.budget["close"]:
             yield "close", name, number
+        if world.budget["leave"] and stream.lanes:
+            yield "leave", name, number
         if world.budget["retire"] and stream.open:
             yield "retire", name, number
         if world.budget["grant"] and world.read("egress", name).is_congested(number):
@@ -143,14 +157,19 @@ def _is_early(world: World, link: tuple[str, str]) -> bool:
     if not isinstance(frame, frames.Data):
         return False
     worker: Worker = world.read("worker", link[1])
-    return worker.may_refuse(frame, world)
+    return worker.may_refuse(frame)
 
 
 def _heals(world: World, link: tuple[str, str]) -> bool:
-    """Whether the loss of the first frame shows by the second: links lose nothing else."""
+    """Whether the loss of the first frame shows by the second: links lose nothing else.
+
+    It does not while the egress awaits what it has asked for: nobody asks twice.
+    """
     match world.links[link][:2]:
         case (frames.Forward() as lost, frames.Forward() as following):
-            return (lost.lane, lost.epoch) == (following.lane, following.epoch)
+            egress: Egress = world.read("egress", link[1])
+            is_same = (lost.lane, lost.epoch) == (following.lane, following.epoch)
+            return is_same and not egress.lacks(lost.stream, lost.lane)
     return False
 
 
@@ -257,12 +276,16 @@ _ACTS: Final[dict[str, Callable[..., None]]] = {
     "lose": _lose,
     "overflow": _overflow,
     "parse": _of("owner", Owner.parse),
+    "hang_up": _of("owner", Owner.hang_up),
     "refuse": _of("owner", Owner.refuse),
     "open": _of("egress", Egress.open),
+    "report": _of("egress", Egress.report),
     "write": _of("egress", Egress.write),
     "acknowledge": _of("egress", Egress.acknowledge),
     "grant": _of("egress", Egress.grant),
     "release": _of("egress", Egress.release),
+    "leave": _of("egress", Egress.leave),
+    "go": _of("egress", Egress.go),
     "retire": _of("egress", Egress.retire),
     "close": _of("egress", Egress.close),
     "finish": _of("egress", Egress.close),

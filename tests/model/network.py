@@ -21,6 +21,10 @@ class Network(Protocol):
     mutant: Mutant | None
 
     @property
+    def dead(self) -> Collection[str]:
+        """All that died, whether others know it or not."""
+
+    @property
     def acceptors(self) -> Collection[str]:
         """All that ever were."""
 

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 
 from tests.model.frames import (
+    ANY_LEASE,
     Again,
     Announced,
     Bounced,
     Data,
+    Ended,
+    Forward,
     Granted,
     Hold,
     Joined,
@@ -20,7 +23,7 @@ from tests.model.frames import (
     Sync,
     Synced,
 )
-from tests.model.network import BOUNCED, HANDED, IN_DOUBT, Network
+from tests.model.network import BOUNCED, HANDED, IN_DOUBT, Broken, Network
 from tests.model.piece import Piece
 
 NO_LIMIT = -1
@@ -30,7 +33,10 @@ NO_LIMIT = -1
 class Lane(Piece):
     """`sent` is where sending stands in this epoch, `highest` how far it ever was.
 
-    `limit` is the last number the egress lets us send.
+    `limit` is the last number the egress lets us send. `short`: no worker has part in this epoch
+    any more, what follows goes straight to the egress. The ingress stream being gone, a lane
+    ends once nothing is under way; till then the next stream of the pair may go on with it, unless
+    it `is_succeeded`, of a mutant only.
     """
 
     epoch: int = 1
@@ -40,6 +46,9 @@ class Lane(Piece):
     highest: int = 0
     limit: int = NO_LIMIT
     egress: StreamId | None = None
+    short: bool = False
+    ingress_open: bool = True
+    is_succeeded: bool = False
     kept: list[int] = field(default_factory=list)
 
 
@@ -71,24 +80,75 @@ class Owner(Piece):
     def parse(self, lane: LaneId, net: Network) -> None:
         """Rule 1."""
         state = self.lanes[lane]
+        state.ingress_open = True
         state.kept.append(state.next)
         net.accepted(lane, state.next)
         state.next += 1
+        if net.mutant is Mutant.SHORT_BY_GUESS and state.sent and state.egress is None:
+            others = [other.egress for other in self.lanes.values() if other.egress]
+            state.egress, state.short = (others[0], True) if others else (None, False)
         self._send(lane, net)
 
     def _send(self, lane: LaneId, net: Network) -> None:
         state = self.lanes[lane]
-        if not self.live:
+        if not self._may_send(state, net):
             return
         for number in state.kept:
             if number <= state.sent:
                 continue
             if state.limit != NO_LIMIT and number > state.limit:
                 break
-            data = Data(lane, state.epoch, number, self.generation, state.egress)
-            net.send(self.name, self.worker, data)
+            if state.short:
+                self._send_straight(lane, number, net)
+            else:
+                data = Data(lane, state.epoch, number, self.generation)
+                net.send(self.name, self.worker, data)
             state.sent = number
             state.highest = max(state.highest, number)
+
+    # --- the short way, rule 11 ---
+
+    def _may_send(self, state: Lane, net: Network) -> bool:
+        """Not while what the egress has not taken yet could be overtaken, nor to the dead."""
+        if state.short:
+            assert state.egress is not None
+            is_there = state.egress.acceptor in self.members
+            return is_there or net.mutant is Mutant.SHORT_TO_THE_DEAD
+        return self.live and state.egress is None
+
+    def _send_straight(self, lane: LaneId, number: int, net: Network) -> None:
+        state = self.lanes[lane]
+        assert state.egress is not None
+        acceptor, stream = state.egress
+        if acceptor not in self.members:
+            raise Broken(f"{lane} {number} is sent to {acceptor}, which is known to be dead")
+        after = 0 if net.mutant is Mutant.SHORT_WITHOUT_AFTER else state.sent
+        lease = self.generation if net.mutant is Mutant.SHORT_UNDER_LEASE else ANY_LEASE
+        net.send(self.name, acceptor, Forward(lane, state.epoch, number, after, lease, stream))
+
+    def _shorten(self, state: Lane, net: Network) -> None:
+        """As soon as the egress is known, and has taken all that went through workers."""
+        if state.egress is not None:
+            is_taken = state.took >= state.sent or net.mutant is Mutant.SHORT_TOO_SOON
+            state.short = state.short or is_taken
+
+    def hang_up(self, lane: LaneId, net: Network) -> None:
+        """The stream the lane came on is gone; the next one of the pair comes with its next run."""
+        self.lanes[lane].ingress_open = False
+        if net.mutant is Mutant.LANE_ENDS_WITH_STREAM:
+            self.lanes[lane].is_succeeded = True
+            self.lanes[lane.following()] = Lane()
+        self._end_if_over(lane, net)
+
+    def _end_if_over(self, lane: LaneId, net: Network) -> None:
+        state = self.lanes[lane]
+        if state.ingress_open or state.kept or state.next == 1:
+            return
+        del self.lanes[lane]
+        if not state.is_succeeded:
+            self.lanes[lane.following()] = Lane()
+        if state.egress is not None:
+            net.send(self.name, state.egress.acceptor, Ended(lane, state.egress.number))
 
     # --- the membership, rules 3 and 5 ---
 
@@ -109,6 +169,9 @@ class Owner(Piece):
                 self.unsettled.clear()
             if self.lanes:  # without lanes there is nothing to replay
                 self._ask(net)
+        for lane, state in self.lanes.items():
+            if state.short:  # its acceptor may be new to us, not to the worker
+                self._send(lane, net)
         self._begin_if_ready(net)
         self._settle_if_told(net)
 
@@ -134,7 +197,7 @@ class Owner(Piece):
         joined = self.joined.get(self.worker, -1)
         if self.live or joined < self.since:
             return
-        if joined > self.version and net.mutant is not Mutant.ANNOUNCED_AHEAD:
+        if joined > self.version:
             return  # this lease may be gone by then, and that one is yet to be announced
         if not self.announced:
             self._announce(joined, net)
@@ -149,13 +212,18 @@ class Owner(Piece):
 
     def _begin(self, net: Network) -> None:
         self.live = True
-        for lane, state in self.lanes.items():
+        for lane, state in list(self.lanes.items()):
             if self._may_be_lost(state):
                 self._give_up(lane, net)
-            else:
+            elif not state.short or net.mutant is Mutant.SHORT_REPLAYED:
                 state.sent = state.highest = state.took
+                state.short = False
+                if net.mutant is Mutant.SHORT_REPLAYED:
+                    state.egress = None
+                self._shorten(state, net)
                 self._suspect(lane, net)
                 self._send(lane, net)
+                self._end_if_over(lane, net)
         self.unsettled.clear()
         self.suspicious = False
 
@@ -163,15 +231,12 @@ class Owner(Piece):
         """Rule 10: what no egress took may be what the worker died of."""
         state = self.lanes[lane]
         suspect = next((number for number in state.kept if number > state.took), None)
-        if self.suspicious and suspect is not None:
+        if self.suspicious and suspect is not None and not state.short:
             state.kept.remove(suspect)
             net.outcome(lane, suspect, BOUNCED)
 
     def _give_up(self, lane: LaneId, net: Network) -> None:
-        """All that was ever sent of this epoch may have been written."""
-        state = self.lanes[lane]
-        is_last = net.mutant is Mutant.DOUBT_TO_LAST_SENT
-        self._new_epoch(lane, 0, state.sent if is_last else state.highest, net)
+        self._new_epoch(lane, 0, self._sent_at_most(self.lanes[lane], net), net)
 
     def _may_be_lost(self, state: Lane) -> bool:
         """Whether a dead acceptor had the lane, or nobody knows who had: its worker is gone too."""
@@ -185,30 +250,47 @@ class Owner(Piece):
         if not self.unsettled or not is_asked or self.joined.get(self.worker, -1) < self.version:
             return
         if net.mutant is not Mutant.SETTLED_BY_WORKER_ALONE:
-            for lane, state in self.lanes.items():
+            for lane, state in list(self.lanes.items()):
                 if state.egress is not None and state.egress.acceptor in self.unsettled:
-                    self._new_epoch(lane, 0, state.took, net)
+                    self._new_epoch(lane, 0, self._taken_at_most(state, net), net)
         self.unsettled.clear()
+
+    def _sent_at_most(self, state: Lane, net: Network) -> int:
+        """All that was ever sent of this epoch may have been written."""
+        return state.sent if net.mutant is Mutant.DOUBT_TO_LAST_SENT else state.highest
+
+    def _taken_at_most(self, state: Lane, net: Network) -> int:
+        """What a dead egress may have taken, but for what its worker has told."""
+        is_short = state.short and net.mutant is not Mutant.SHORT_DOUBT_TO_TOOK
+        return self._sent_at_most(state, net) if is_short else state.took
 
     # --- what becomes of a lane ---
 
     def on_progress(self, source: str, frame: Progress, net: Network) -> None:
-        state = self.lanes[frame.lane]
+        state = self.lanes.get(frame.lane)
+        if state is None:
+            return
         if frame.epoch == state.epoch:
             state.egress = StreamId(source, frame.stream)
             state.took = max(state.took, frame.took)
             state.sent = max(state.sent, state.took)
+            self._shorten(state, net)
         while state.kept and state.kept[0] <= frame.done:
             net.outcome(frame.lane, state.kept.pop(0), HANDED)
+        self._send(frame.lane, net)
+        self._end_if_over(frame.lane, net)
 
     def on_reject(self, source: str, frame: Reject, net: Network) -> None:
-        state = self.lanes[frame.lane]
-        if frame.epoch != state.epoch or frame.number not in state.kept:
+        state = self._of_epoch(frame)
+        if state is None or frame.number not in state.kept:
             return
         if not self._speaks(source, net):
             return
+        if state.short:
+            raise Broken(f"{frame.lane} {frame.number} is rejected by a worker that has no part")
         state.kept.remove(frame.number)
         net.outcome(frame.lane, frame.number, BOUNCED)
+        self._end_if_over(frame.lane, net)
 
     def _speaks(self, source: str, net: Network) -> bool:
         """Whether this worker's word on lanes counts: it has joined with the lease it has now."""
@@ -219,21 +301,26 @@ class Owner(Piece):
         return source == self.worker and self.live
 
     def on_bounced(self, source: str, frame: Bounced, net: Network) -> None:
-        state = self.lanes[frame.lane]
-        if frame.number in state.kept:
+        state = self.lanes.get(frame.lane)
+        if state is not None and frame.number in state.kept:
             state.kept.remove(frame.number)
 
     def on_returned(self, source: str, frame: Returned, net: Network) -> None:
-        state = self.lanes[frame.lane]
-        if frame.epoch != state.epoch:
+        state = self._of_epoch(frame)
+        if state is None:
             return
-        doubt = frame.doubt
         if source not in net.acceptors:
             if not self._speaks(source, net):
                 return
-            if net.mutant is not Mutant.RETURNED_WITHOUT_TOOK:
-                doubt = max(doubt, state.took)
-        self._new_epoch(frame.lane, frame.first, doubt, net)
+            if state.short:  # what of it may be lost is settled when all have been told
+                self._check_gone(state, net)
+                return
+        self._new_epoch(frame.lane, frame.first, frame.doubt, net)
+
+    def _check_gone(self, state: Lane, net: Network) -> None:
+        """A worker may only if the acceptor died, and then `_settle_if_told` has the word."""
+        if state.egress is not None and state.egress.acceptor not in net.dead:
+            raise Broken(f"a worker returns what goes straight to {state.egress}")
 
     def _new_epoch(self, lane: LaneId, first: int, doubt: int, net: Network) -> None:
         state = self.lanes[lane]
@@ -242,8 +329,16 @@ class Owner(Piece):
             net.outcome(lane, number, IN_DOUBT)
         state.epoch += 1
         state.took = state.sent = state.highest = 0
-        state.limit, state.egress = NO_LIMIT, None
+        state.limit = NO_LIMIT
+        if net.mutant is not Mutant.SHORT_IN_NEXT_EPOCH:
+            state.egress, state.short = None, False
         self._send(lane, net)
+        self._end_if_over(lane, net)
+
+    def _of_epoch(self, frame: Reject | Returned | Hold | Again) -> Lane | None:
+        """The lane, unless it is over or in another epoch by now."""
+        state = self.lanes.get(frame.lane)
+        return state if state is not None and state.epoch == frame.epoch else None
 
     # --- back-pressure, rule 8 ---
 
@@ -259,18 +354,19 @@ class Owner(Piece):
         assert number is not None
         self.lanes[lane].kept.remove(number)
         net.outcome(lane, number, BOUNCED)
+        self._end_if_over(lane, net)
 
     def on_hold(self, source: str, frame: Hold, net: Network) -> None:
-        state = self.lanes[frame.lane]
-        if frame.epoch == state.epoch:
+        if (state := self._of_epoch(frame)) is not None:
             state.limit = 0
 
     def on_again(self, source: str, frame: Again, net: Network) -> None:
-        state = self.lanes[frame.lane]
-        if frame.epoch != state.epoch:
+        state = self._of_epoch(frame)
+        if state is None:
             return
         state.took = max(state.took, frame.took)
-        state.sent = state.took
+        state.sent = state.took if frame.lacks else max(state.sent, state.took)
+        self._shorten(state, net)
         before, state.limit = state.limit, frame.took + frame.credit if frame.credit else NO_LIMIT
         if net.mutant is Mutant.CREDIT_IS_A_DELTA and frame.credit and before > 0:
             state.limit = before + frame.credit

@@ -11,15 +11,27 @@ from typing import Final
 from tests.model.frames import LaneId, Mutant
 from tests.model.happenings import Action, act, begin, faults, settle, steps
 from tests.model.network import Broken
-from tests.model.world import Bounds, World
+from tests.model.world import QUIET, Bounds, World
 
 WIDE: Final = Bounds(
     acceptors=3,
     lanes=(LaneId("A", 1), LaneId("A", 2), LaneId("B", 1)),
     parse=8, crash=2, move=2, close=2, retire=1, open=2,
-    grant=3, lose=1, cut=2, expire=2, poison=1, refuse=3, overflow=2, join=1,
+    grant=3, lose=1, cut=2, expire=2, poison=1, refuse=3, overflow=2, join=1, hang_up=2, leave=1,
 )  # fmt: skip
-"""For random schedules."""
+"""For random schedules: all at once."""
+
+NARROW: Final = (
+    QUIET._replace(parse=8, grant=2, lose=1),
+    QUIET._replace(parse=8, grant=2, crash=1, die=1, cut=3),
+    QUIET._replace(parse=8, grant=2, move=2, lose=1, hang_up=2),
+    QUIET._replace(parse=8, grant=2, close=1, retire=1, open=1, leave=1),
+    QUIET._replace(parse=8, grant=2, crash=2, poison=1, refuse=2),
+    QUIET._replace(parse=6, streams=1, crash=1, die=1, open=1, hang_up=1),
+)
+"""For more of the same thing: in wide worlds it drowns."""
+
+KINDS: Final = (WIDE, *NARROW)
 
 FAULTS: Final = frozenset(Bounds._fields) - {"acceptors", "workers", "lanes", "streams", "parse"}
 
@@ -36,9 +48,11 @@ class Found:
     broken: str = ""
 
 
-def everything(bounds: Bounds, depth: int, mutant: Mutant | None = None, rest_of: int = 1) -> Found:
-    """Breadth first to `depth` actions; one world of `rest_of` is left alone as well."""
-    start = begin(bounds, mutant)
+def everything(bounds: Bounds, depth: int, after: Iterable[Action] = (), rest_of: int = 1) -> Found:
+    """Breadth first to `depth` actions `after` these; one world of `rest_of` is left alone too."""
+    start = begin(bounds)
+    for action in after:
+        act(start, action)
     seen = {start.key()}
     level: list[tuple[World, tuple[Action, ...]]] = [(start, ())]
     for left in reversed(range(depth)):

@@ -92,9 +92,7 @@ class Worker(Piece):
             if epoch.over and net.mutant is Mutant.OVER_IS_NOT_BOUND:
                 continue
             self.epochs[lane] = epoch._replace(over=True)
-            is_last = net.mutant is Mutant.RETURNED_TO_LAST_FORWARDED
-            doubt = epoch.forwarded if is_last else epoch.most
-            net.send(self.name, lane.owner, Returned(lane, epoch.number, 0, doubt))
+            net.send(self.name, lane.owner, Returned(lane, epoch.number, 0, epoch.most))
 
     def on_announced(self, source: str, frame: Announced, net: Network) -> None:
         if frame.version >= self.since:
@@ -140,11 +138,7 @@ class Worker(Piece):
         if epoch is None or epoch.over:
             return
         if epoch.stream is None:
-            stream = data.egress if net.mutant is not Mutant.HINT_IGNORED else None
-            if stream is not None and stream not in self.streams:
-                self.epochs[data.lane] = epoch._replace(stream=stream, over=True)
-                return
-            stream = stream or self._stream()
+            stream = self._stream()
             if stream is None:
                 self.backlog.append(data)
                 return
@@ -185,14 +179,9 @@ class Worker(Piece):
             return None
         return max(self.streams) if self.choose_last else min(self.streams)
 
-    def may_refuse(self, data: Data, net: Network) -> bool:
-        """Whether a run that is about to come, too early, may be rejected for want of room.
-
-        Rule 4: not if some egress is known to have taken of its epoch.
-        """
-        if not self.awaited or data.generation != self.generation:
-            return False
-        return data.egress is None or net.mutant is Mutant.REFUSED_THOUGH_TAKEN
+    def may_refuse(self, data: Data) -> bool:
+        """Whether a run that is about to come, too early, may be rejected for want of room."""
+        return bool(self.awaited) and data.generation == self.generation
 
     def refuse(self, data: Data, net: Network) -> None:
         """There is no room for a run that came too early."""
