@@ -21,6 +21,7 @@ from router.xmpp.certificate import NO_CERTIFICATE
 from router.xmpp.events import Event, PairAuthorised, RunReceived, StartTls, StreamClosed
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
+from router.xmpp.perspective import outside
 from router.xmpp.policy import PeerRule, Policy
 from router.xmpp.reader import Limits
 
@@ -304,7 +305,7 @@ def lenient(hosted: Iterable[str]) -> Policy:
     limits = Limits(max_stanza_bytes=1 << 20, max_depth=64, max_attributes=64)
     domains = sorted(hosted)
     return Policy(
-        hosted=frozenset(domains),
+        perspective=outside(frozenset(domains)),
         default_domain=domains[0],
         secret=b"of no importance",
         rule=lambda domain: PeerRule(),

@@ -4,109 +4,36 @@ Standard library only, since every role process reads the supervisor's snapshot 
 Reading an operator's file, and saying all that is wrong with it, is `router.config_file`.
 """
 
-import ipaddress
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal
 
 from router.config_plain import Between, decode, encode
+from router.config_values import ANY_PEER as ANY_PEER
+from router.config_values import Address as Address
+from router.config_values import (
+    Bytes,
+    Count,
+    HostedName,
+    Jid,
+    ListenAddress,
+    Pair,
+    PeerName,
+    Processors,
+    Rate,
+    Seconds,
+    ServerAddress,
+    ServiceJid,
+    TargetAddress,
+    Text,
+)
 from router.xmpp import jid
-from router.xmpp.pair import DomainPair
-
-ANY_PEER: Final = "*"
-_BELOW: Final = "*."
-
-
-class Address(NamedTuple):
-    """A host (IP literal without brackets, or a name) and a port."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Address":
-        """From "host:port" or "[IPv6]:port". Raises ValueError with the reason."""
-        host, colon, port = text.rpartition(":")
-        if not colon or not port.isascii() or not port.isdigit():
-            raise ValueError('an address is "host:port" or "[IPv6]:port"')
-        if int(port) > 65_535:
-            raise ValueError("a port is from 0 to 65535")
-        if host.startswith("[") and host.endswith("]"):
-            return cls(str(ipaddress.IPv6Address(host[1:-1])), int(port))
-        if ":" in host:
-            raise ValueError(f'an IPv6 address stands in brackets: "[{host}]:{port}"')
-        if not host:
-            raise ValueError('the host is missing; "[::]" and "0.0.0.0" stand for all addresses')
-        try:
-            return cls(str(ipaddress.IPv4Address(host)), int(port))
-        except ValueError:
-            if host.rpartition(".")[2].isdigit():
-                raise
-        return cls(jid.ascii_domain(host), int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def _is_literal(address: Address) -> Address:
-    ipaddress.ip_address(address.host)
-    return address
-
-
-def _has_port(address: Address) -> Address:
-    if not address.port:
-        raise ValueError("port 0 stands for no port here")
-    return address
-
-
-def _is_jid(text: str) -> str:
-    jid.domain_of(text)
-    return text
-
-
-def _is_bare_domain(text: str) -> str:
-    if "@" in text or "/" in text:
-        raise ValueError("a localpart or resource is not available in this version; give a domain")
-    return jid.domain(text)
-
-
-def _is_peer(text: str) -> str:
-    if text == ANY_PEER:
-        return text
-    below = text.removeprefix(_BELOW)
-    return text[: len(text) - len(below)] + jid.domain(below)
-
-
-def _normal(pair: DomainPair) -> DomainPair:
-    return DomainPair(jid.domain(pair.sender), jid.domain(pair.target))
-
-
-def _is_text(text: str) -> str:
-    if not text:
-        raise ValueError("must not be empty")
-    return text
-
-
-ListenAddress = Annotated[Address, _is_literal]
-ServerAddress = Annotated[Address, _is_literal, _has_port]
-TargetAddress = Annotated[Address, _has_port]
-DomainName = Annotated[str, jid.domain]
-PeerName = Annotated[str, _is_peer]
-Pair = Annotated[DomainPair, _normal]
-Jid = Annotated[str, _is_jid]
-ServiceJid = Annotated[str, _is_bare_domain]
-Text = Annotated[str, _is_text]
-Count = Annotated[int, Between(1, 1_000_000)]
-Rate = Annotated[int, Between(0, 1 << 30)]
-Bytes = Annotated[int, Between(1024, 1 << 30)]
-Seconds = Annotated[float, Between(0.1, 86_400)]
-Processors = Annotated[int, Between(1, 64)]
-
+from router.xmpp.perspective import BELOW, Domains
 
 _HTTP: Final = Address("127.0.0.1", 5280)
 
@@ -123,6 +50,7 @@ class Listen:
     s2s_direct_tls: tuple[ListenAddress, ...] = (Address("::", 5270),)
     components: tuple[ListenAddress, ...] = (Address("127.0.0.1", 5347),)
     http: ListenAddress = _HTTP
+    inside: tuple[ListenAddress, ...] = ()  # for the servers behind the router
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +87,21 @@ class Dialback:
 
     enabled: bool = True
     secret_file: Path = Path("dialback.secret")
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """`[inside]`: what proves the servers behind the router to us, and us to them.
+
+    `secret` is what `secret_file` holds: dialback inside, where it is never off.
+    """
+
+    require: Literal["dialback", "certificate"] = "dialback"
+    trust_anchors: Text | None = None  # "system", or a PEM file; None: as outside
+    trust_address: bool = False  # who comes from the address of a domain's target is that domain
+    tls_required: bool = True
+    secret_file: Path = Path("inside.secret")
     secret: str = field(default="", repr=False)
 
 
@@ -262,12 +205,20 @@ class E2e:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """`[domains."NAME"]`: a domain hosted here, and how it attaches."""
+    """`[domains."NAME"]`: a domain hosted here, and how it attaches.
+
+    What stands below `target` is how we treat its server, as in `Peer`.
+    """
 
     attach: Literal["component", "server"]
     secret: str = field(default="", repr=False)
     secret_file: Path | None = None
     target: TargetAddress | None = None
+    target_tls: Literal["starttls", "direct"] = "starttls"
+    bidi: bool = True
+    multiplex: bool | None = None
+    bytes_per_s: Rate | None = None
+    stanzas_per_s: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,13 +249,14 @@ class Config:
     processes: Processes = field(default_factory=Processes)
     tls: Tls = Tls()
     dialback: Dialback = Dialback()
+    inside: Inside = Inside()
     dns: Dns = Dns()
     dial: Dial = Dial()
     delivery: Delivery = Delivery()
     log: Log = Log()
     limits: Limits = Limits()
     e2e: E2e = E2e()
-    domains: Mapping[DomainName, Domain] = field(default_factory=dict)
+    domains: Mapping[HostedName, Domain] = field(default_factory=dict)
     peers: Mapping[PeerName, Peer] = field(default_factory=dict)
 
     @property
@@ -317,16 +269,38 @@ class Config:
         """The domain at which the router itself answers, or ""."""
         return self.e2e.jid or ""
 
-    def peer(self, domain: str) -> Peer:
-        """What holds for a remote domain (normalised).
+    @property
+    def hosts(self) -> Domains:
+        """Every domain that is hosted here, by name or below another."""
+        return _domains(self.hosted)
 
-        Its own entry, else "*.PARENT" of the nearest parent that has one, else "*".
+    @property
+    def servers(self) -> Domains:
+        """The domains whose server stands behind the router."""
+        attached = [name for name, each in self.domains.items() if each.attach == "server"]
+        return _domains(attached, frozenset(self.hosted).difference(attached))
+
+    def domain(self, domain: str) -> Domain | None:
+        """How a hosted domain attaches: its own entry, or "*.PARENT" of its nearest parent."""
+        return None if domain == self.service else _entry(self.domains, domain)
+
+    def peer(self, domain: str) -> Peer:
+        """What holds for a domain that others are: a remote one, or one of a server behind us.
+
+        Of a remote one (normalised) its own entry, or as in `domain`, else "*".
         """
-        own, parent = self.peers.get(domain), domain
-        while own is None and parent:
-            parent = parent.partition(".")[2]
-            own = self.peers.get(_BELOW + parent)
-        return own or self.peers.get(ANY_PEER) or Peer()
+        server = self.domain(domain)
+        if server is not None and server.attach == "server":
+            return Peer(
+                require=self.inside.require,
+                bidi=server.bidi,
+                target=server.target,
+                target_tls=server.target_tls,
+                bytes_per_s=server.bytes_per_s,
+                stanzas_per_s=server.stanzas_per_s,
+                multiplex=server.multiplex,
+            )
+        return _entry(self.peers, domain) or self.peers.get(ANY_PEER) or Peer()
 
     def refuses(self, domain: str) -> bool:
         """Whether there is to be no stream with this remote domain (normalised), either way.
@@ -338,7 +312,8 @@ class Config:
     def secrets(self) -> tuple[str, ...]:
         """Everything in here that must not be shown."""
         of_domains = (domain.secret for domain in self.domains.values())
-        return tuple(filter(None, (self.dialback.secret, self.e2e.secret, *of_domains)))
+        own = (self.dialback.secret, self.inside.secret, self.e2e.secret)
+        return tuple(filter(None, (*own, *of_domains)))
 
     def to_plain(self) -> dict[str, Any]:
         """Secrets included, as strings, numbers, lists and dicts, in the shape of the file."""
@@ -359,6 +334,22 @@ class Config:
         config = decode(cls, plain, (), refuse)
         assert isinstance(config, cls)
         return config
+
+
+def _entry(table: Mapping[str, Any], domain: str) -> Any:
+    own, parent = table.get(domain), domain
+    while own is None and parent:
+        parent = parent.partition(".")[2]
+        own = table.get(BELOW + parent)
+    return own
+
+
+def _domains(names: Iterable[str], others: frozenset[str] = frozenset()) -> Domains:
+    listed = frozenset(names)
+    parents = frozenset(name[len(BELOW) :] for name in listed if name.startswith(BELOW))
+    return Domains(
+        frozenset(name for name in listed if not name.startswith(BELOW)), parents, others
+    )
 
 
 def default_run_dir(config_file: Path, environ: Mapping[str, str]) -> Path:

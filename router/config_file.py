@@ -11,19 +11,18 @@ import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final, get_args, get_origin
 
-from router.config import ANY_PEER, Address, Config, Domain, E2e, Peer, Tls, default_run_dir
+from router.config import ANY_PEER, Address, Config, Domain, Peer, default_run_dir
+from router.config_certificates import check_certificates
+from router.config_e2e import check_e2e, socks5_listeners
+from router.config_gateway import check_gateway, check_secrets
 from router.config_plain import Key, Refuse, decode, field_types, is_written_as_text, written
-from router.xmpp import jid
 
 _PREFIX: Final = "CAUSEWAY__"
 _MAX_RUN_DIR_BYTES: Final = 90  # of the 108 of sockaddr_un.sun_path; the rest is the socket's name
-_LATER: Final = "comes with the gateway and is not available in this version"
-_E2E_LATER: Final = "comes with end-to-end streams and is not available in this version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +74,11 @@ def load(path: Path, environ: Mapping[str, str], *, create_secret: bool = True) 
     _check_limits(config, refuse)
     _check_domains(config, raw, refuse)
     _check_run_dir(config, refuse)
-    _check_certificates(config, refuse)
+    check_certificates(config, refuse)
     config = _with_secrets(config, refuse)
-    if not problems and create_secret and config.dialback.enabled and not config.dialback.secret:
-        config = _with_new_dialback_secret(config, refuse)
+    check_secrets(config, refuse)
+    if not problems and create_secret:
+        config = _with_new_secrets(config, refuse)
     if problems:
         raise ConfigErrors(problems)
     return config
@@ -97,19 +97,6 @@ def make_run_dir(path: Path) -> None:
         reason = f"cannot be created: {error.strerror}"
     if reason:
         raise ConfigErrors([ConfigProblem(str(path), "processes.run_dir", reason)])
-
-
-def certificate_of(tls: Tls, domain: str) -> tuple[Path, Path] | None:
-    """Where the certificate and key of a hosted domain are: its own, else any that cover it."""
-    name = jid.ascii_domain(domain)
-    flat = ((file, file.with_suffix(".key")) for file in tls.certificates.glob("*.crt"))
-    nested = tls.certificates.glob("*/fullchain.pem")
-    others = (*flat, *((file, file.with_name("privkey.pem")) for file in nested))
-    own = (pair for pair in tls.certificate_files(domain) if pair[0].exists())
-    covering = (
-        pair for pair in others if {name, f"*.{name.partition('.')[2]}"} & _dns_names(pair[0])
-    )
-    return next(chain(own, covering), None)
 
 
 # --- file and environment ------------------------------------------------------------------------
@@ -191,11 +178,10 @@ def _spelling_in(table: dict[str, Any], name: str) -> str:
 
 
 def _take_out_what_is_not_for_files(raw: dict[str, Any], refuse: Refuse) -> None:
-    reasons = dict.fromkeys([("inside",), ("listen", "inside")], _LATER)
-    reasons |= {("e2e", name): _E2E_LATER for name in field_types(E2e) if name != "jid"}
-    reasons["dialback", "secret"] = "unknown key; the secret stands in the file secret_file"
+    in_file = "unknown key; the secret stands in the file secret_file"
+    reasons = dict.fromkeys((("dialback", "secret"), ("inside", "secret")), in_file)
     for key, reason in reasons.items():
-        table: Any = raw if len(key) == 1 else raw.get(key[0])
+        table: Any = raw.get(key[0])
         if isinstance(table, dict) and table.pop(key[-1], None) is not None:
             refuse(key, reason)
 
@@ -215,6 +201,7 @@ def _let_peers_inherit(raw: dict[str, Any]) -> None:
 
 def _with_paths(config: Config, file: Path, environ: Mapping[str, str]) -> Config:
     base, anchors, run_dir = file.parent, config.tls.trust_anchors, config.processes.run_dir
+    inside, own = config.inside, config.inside.trust_anchors
     domains = {
         name: replace(each, secret_file=each.secret_file and base / each.secret_file)
         for name, each in config.domains.items()
@@ -230,6 +217,11 @@ def _with_paths(config: Config, file: Path, environ: Mapping[str, str]) -> Confi
             certificates=base / config.tls.certificates,
             trust_anchors=anchors if anchors == "system" else str(base / anchors),
         ),
+        inside=replace(
+            inside,
+            secret_file=base / inside.secret_file,
+            trust_anchors=own if own in (None, "system") else str(base / own),
+        ),
         dialback=replace(config.dialback, secret_file=base / config.dialback.secret_file),
         domains=domains,
     )
@@ -239,10 +231,11 @@ def _with_paths(config: Config, file: Path, environ: Mapping[str, str]) -> Confi
 
 
 def _listeners(config: Config) -> Iterator[tuple[Key, Address]]:
-    for name in ("s2s", "s2s_direct_tls", "components"):
+    for name in ("s2s", "s2s_direct_tls", "components", "inside"):
         for index, address in enumerate(getattr(config.listen, name)):
             yield ("listen", name, str(index)), address
     yield ("listen", "http"), config.listen.http
+    yield from socks5_listeners(config)
 
 
 def _check_listeners(config: Config, refuse: Refuse) -> None:
@@ -269,16 +262,12 @@ def _check_domains(config: Config, raw: Mapping[str, Any], refuse: Refuse) -> No
         refuse(("domains",), 'no domain is hosted; add a table [domains."NAME"]')
     for name, domain in config.domains.items():
         key = ("domains", name)
-        if domain.attach == "server":
-            refuse((*key, "attach"), f'"server" {_LATER}')
-        elif domain.target:
-            refuse((*key, "target"), 'goes with attach = "server" only')
-        elif not domain.secret and not domain.secret_file:
+        if domain.attach == "component" and not (domain.secret or domain.secret_file):
             refuse((*key, "secret"), "secret or secret_file is missing")
         if domain.secret and domain.secret_file:
             refuse((*key, "secret_file"), "stands beside secret; one of the two is enough")
-    if config.service in config.domains:
-        refuse(("e2e", "jid"), "is the router's own address; it cannot be in [domains] as well")
+    check_e2e(config, refuse)
+    check_gateway(config, raw, refuse)
 
 
 # --- rules about the disk ------------------------------------------------------------------------
@@ -309,55 +298,6 @@ def _run_dir_fault(path: Path) -> str:
     return "is open to other users; chmod 700 it" if status.st_mode & 0o077 else ""
 
 
-def _check_certificates(config: Config, refuse: Refuse) -> None:
-    key, directory = ("tls", "certificates"), config.tls.certificates
-    if not directory.is_dir():
-        refuse(key, f"there is no directory {directory}")
-    else:
-        for domain in config.hosted:
-            found = certificate_of(config.tls, domain)
-            own = config.tls.certificate_files(domain)[0][0]
-            missing = f"there is no {own}, nor another certificate that covers it"
-            if fault := _pem_fault(*found) if found else missing:
-                refuse(key, f"{domain}: {fault}")
-    anchors = config.tls.trust_anchors
-    if anchors != "system" and (fault := _pem_fault(Path(anchors))):
-        refuse(("tls", "trust_anchors"), fault)
-
-
-def _dns_names(certificate: Path) -> set[str]:
-    from cryptography.x509 import DNSName, load_pem_x509_certificates
-    from cryptography.x509 import SubjectAlternativeName as Names
-
-    try:
-        leaf = load_pem_x509_certificates(certificate.read_bytes())[0]
-    except (OSError, ValueError):
-        return set()  # no domain's own, so it hinders nobody
-    found = (each.value for each in leaf.extensions if isinstance(each.value, Names))
-    return {name.lower() for each in found for name in each.get_values_for_type(DNSName)}
-
-
-def _pem_fault(certificates: Path, key: Path | None = None) -> str:
-    # Only who loads a file needs the library, and it takes longer to import than all the rest.
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    from cryptography.x509 import load_pem_x509_certificates
-
-    path = certificates
-    try:
-        leaf = load_pem_x509_certificates(certificates.read_bytes())[0]
-        if key:
-            path = key
-            private = load_pem_private_key(key.read_bytes(), password=None)
-            if private.public_key() != leaf.public_key():
-                return f"{key} is not the key of {certificates}"
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        return f"{path} is unusable: {error}"
-    return ""
-
-
 def _with_secrets(config: Config, refuse: Refuse) -> Config:
     domains: dict[str, Domain] = {}
     for name, domain in config.domains.items():
@@ -365,11 +305,23 @@ def _with_secrets(config: Config, refuse: Refuse) -> Config:
         if domain.secret_file:
             secret = _secret_in(domain.secret_file, ("domains", name, "secret_file"), refuse)
         domains[name] = replace(domain, secret=secret)
-    dialback, path = config.dialback, config.dialback.secret_file
-    if dialback.enabled and os.path.lexists(path):
-        secret = _secret_in(path, ("dialback", "secret_file"), refuse)
-        dialback = replace(dialback, secret=secret)
-    return replace(config, domains=domains, dialback=dialback)
+    config = replace(config, domains=domains)
+    for table in _dialback_tables(config):
+        if os.path.lexists(getattr(config, table).secret_file):
+            config = _with_secret(config, table, refuse)
+    return config
+
+
+def _dialback_tables(config: Config) -> list[str]:
+    """The tables of the configuration that need a dialback secret."""
+    is_needed = {"dialback": config.dialback.enabled, "inside": bool(config.listen.inside)}
+    return [table for table, needed in is_needed.items() if needed]
+
+
+def _with_secret(config: Config, name: str, refuse: Refuse) -> Config:
+    table = getattr(config, name)
+    secret = _secret_in(table.secret_file, (name, "secret_file"), refuse)
+    return replace(config, **{name: replace(table, secret=secret)})
 
 
 def _secret_in(path: Path, key: Key, refuse: Refuse) -> str:
@@ -384,8 +336,15 @@ def _secret_in(path: Path, key: Key, refuse: Refuse) -> str:
     return secret
 
 
-def _with_new_dialback_secret(config: Config, refuse: Refuse) -> Config:
-    path = config.dialback.secret_file
+def _with_new_secrets(config: Config, refuse: Refuse) -> Config:
+    for table in _dialback_tables(config):
+        if not getattr(config, table).secret:
+            config = _with_new_secret(config, table, refuse)
+    return config
+
+
+def _with_new_secret(config: Config, table: str, refuse: Refuse) -> Config:
+    path = getattr(config, table).secret_file
     try:
         with NamedTemporaryFile("w", dir=path.parent, prefix=path.name) as draft:
             draft.write(secrets.token_hex(32) + "\n")
@@ -394,7 +353,6 @@ def _with_new_dialback_secret(config: Config, refuse: Refuse) -> Config:
             with contextlib.suppress(FileExistsError):
                 os.link(draft.name, path)
     except OSError as error:
-        refuse(("dialback", "secret_file"), f"{path} cannot be created: {error.strerror}")
+        refuse((table, "secret_file"), f"{path} cannot be created: {error.strerror}")
         return config
-    secret = _secret_in(path, ("dialback", "secret_file"), refuse)
-    return replace(config, dialback=replace(config.dialback, secret=secret))
+    return _with_secret(config, table, refuse)

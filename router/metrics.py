@@ -164,6 +164,12 @@ METRICS: Final = _declare(
         "Peers that used to prove themselves by certificate and came with dialback alone.",
     ),
     Metric(
+        "causeway_claims_refused_total",
+        "counter",
+        "Claims to a domain that is no peer's on that leg, or whose own server denies the key.",
+        (("leg", ("s2s", "server")),),
+    ),
+    Metric(
         "causeway_build_info",
         "info",
         "Versions of the program and of what it is built on.",

@@ -6,7 +6,8 @@ affair and the streams'.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -152,6 +153,12 @@ class PeerMemory:
             return None
         self._domains.move_to_end(domain)
         return entry.learned.value
+
+    def take_all(self, facts: Iterable[tuple[str, str, str, float]]) -> None:
+        """What another process has learned; what only its version knows of is passed over."""
+        for plain in facts:
+            with suppress(ValueError):
+                self.take(Learned.from_plain(plain))
 
     def take(self, learned: Learned) -> None:
         """Another process learned it; the later of two words on one fact stands."""

@@ -1,16 +1,22 @@
-"""For each pair from a hosted to a remote domain: the streams it may use, dials, and the backlog.
+"""For each pair that leaves on streams between servers: those it may use, dials, and the backlog.
 
 Owns the tables and the choice among streams. Granting is the acceptors', dialling `routing`'s.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from router.config import Limits
 from router.wire.frames import StreamId
 from router.wire.shard import shard_of
 from router.xmpp.pair import DomainPair
 from workers.backlog import Backlog, Queued, Room
+
+EXPRESS: Final = "e2e"
+"""The mechanism of a grant on an express lane (XEP-0247): the pair goes nowhere else."""
+
+REDIAL_S: Final = 1.0
 
 
 def _in_order(stream: StreamId) -> tuple[str, int]:
@@ -27,23 +33,51 @@ class Grant:
 
 @dataclass(slots=True)
 class PairRoutes:
-    """What one pair has. `settle_at_s`: when to look whether one of two connections may go."""
+    """What one pair has. `settle_at_s`: when to look whether one of two connections may go.
+
+    `redial_at_s`: when to dial once more for what waits.
+    """
 
     backlog: Backlog
     granted: dict[StreamId, Grant] = field(default_factory=dict)
     in_use: StreamId | None = None
     settle_at_s: float | None = None
+    redial_at_s: float | None = None
     dialling: set[str] = field(default_factory=set)
 
     def stream(self) -> StreamId | None:
         """The stream new lanes leave on: the one in use until it is revoked, else the lowest.
 
         One stream at a time (RFC 6120 §10.1); any open one, a peer's bidi stream included, before
-        a new connection (XEP-0288 §1).
+        a new connection (XEP-0288 §1); an express lane before all of them.
         """
         if self.in_use is None and self.granted:
-            self.in_use = min(self.granted, key=_in_order)
+            self.in_use = min(self.carrying(), key=_in_order)
         return self.in_use
+
+    def carrying(self) -> frozenset[StreamId]:
+        """The streams that lanes may begin on: express lanes, else all that are granted."""
+        express = (s for s, grant in self.granted.items() if grant.mechanism == EXPRESS)
+        return frozenset(express) or frozenset(self.granted)
+
+    def passed_over(self) -> frozenset[StreamId]:
+        """The streams that lanes are to leave, since there is an express lane; it is in use now."""
+        carrying = self.carrying()
+        if self.in_use not in carrying:
+            self.in_use = None
+        return frozenset(self.granted) - carrying
+
+    def redial_later(self, now: float) -> float:
+        """Dial once more in a moment; when."""
+        self.redial_at_s = now + REDIAL_S
+        return self.redial_at_s
+
+    def is_redial_due(self, now: float) -> bool:
+        """Whether to dial once more for what waits; said once."""
+        if self.redial_at_s is None or self.redial_at_s > now:
+            return False
+        self.redial_at_s = None
+        return bool(self.backlog) and not self.dialling
 
     def revoke(self, stream: StreamId) -> None:
         """The stream carries the pair no more."""
@@ -53,7 +87,7 @@ class PairRoutes:
 
     def initiated(self) -> StreamId | None:
         """The lowest granted stream on a connection that we opened."""
-        ours = [stream for stream, grant in self.granted.items() if grant.initiated]
+        ours = [s for s, g in self.granted.items() if g.initiated and g.mechanism != EXPRESS]
         return min(ours, key=_in_order, default=None)
 
     def surplus(self) -> StreamId | None:
@@ -116,21 +150,21 @@ class Pairs:
         """Other bounds hold for the queues of pairs that have nothing yet."""
         self._limits = limits
 
-    def disowned(self, hosted: Collection[str]) -> list[Queued]:
-        """What waits for a stream from a domain that is none of the `hosted`."""
+    def disowned(self, is_ours: Callable[[DomainPair], bool]) -> list[Queued]:
+        """What waits for a stream for a pair that is not ours."""
         taken: list[Queued] = []
         for pair, routes in self:
-            if pair.sender not in hosted:
+            if not is_ours(pair):
                 taken += routes.backlog.take_all()
                 self.forget_if_idle(pair)
         return taken
 
     def expires_s(self) -> float | None:
-        """When a queued run has waited too long or a double dial is to be settled; None: never."""
+        """When a run has waited too long, or a pair is to be settled or dialled; None: never."""
         times = [
             time
             for routes in self._pairs.values()
-            for time in (routes.backlog.expires_s(), routes.settle_at_s)
+            for time in (routes.backlog.expires_s(), routes.settle_at_s, routes.redial_at_s)
         ]
         return min((time for time in times if time is not None), default=None)
 

@@ -17,12 +17,13 @@ from router.log import configure, logger
 from router.metrics import Counters, Row
 from router.wire import control_link
 from router.wire.bus import DealerSocket
-from router.wire.codec import BadFrame, decode, encode
+from router.wire.codec import BadFrame, decode, encode, has_form
 from router.wire.control import (
     DRAIN_END,
     LEAVE_LIMIT_S,
     ORPHAN_DRAIN_S,
     ORPHAN_GRACE_S,
+    SPOKEN,
     Ask,
     Beat,
     Drain,
@@ -36,6 +37,7 @@ from router.wire.control import (
     answers,
 )
 from router.wire.control_link import ControlLink
+from workers.hosted import attaching
 from workers.outbox import Send
 from workers.routing import Routing
 
@@ -49,11 +51,13 @@ class Worker:
         self._id = worker_id
         self._config = config
         self._snapshot_file = Path()
-        self._routing = Routing(frozenset(config.hosted), config.limits)
+        self._routing = Routing(attaching(config), config.limits, config.servers)
         self._loop = asyncio.get_running_loop()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._acceptors: dict[str, DealerSocket] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._speaks: dict[str, int] = {}
+        self._timer: asyncio.Handle | None = None
+        self._wakes_s = float("inf")  # uvloop's handle of a moment that has come does not say it
         self._counters = Counters()
         self._control = ""
         self._link: ControlLink | None = None
@@ -144,10 +148,12 @@ class Worker:
         configure(self._id, config.log.level, (*self._config.secrets(), *config.secrets()))
         self._config = config
         now = self._loop.time()
-        self._send_all(self._routing.reload(frozenset(config.hosted), config.limits, now))
+        sends = self._routing.reload(attaching(config), config.limits, now, config.servers)
+        self._send_all(sends)
         return ()
 
     def _membership(self, message: Membership) -> None:
+        self._speaks = dict(message.speaks)
         here = dict(message.acceptors)
         for acceptor in self._acceptors.keys() - here.keys():
             self._acceptors.pop(acceptor).close()
@@ -202,7 +208,10 @@ class Worker:
 
     def _send_all(self, sends: Iterable[Send]) -> None:
         for acceptor, frame in sends:
-            if not self._acceptors[acceptor].send(encode(frame)):
+            version = self._speaks.get(acceptor, SPOKEN)
+            if not has_form(frame, version):
+                continue
+            if not self._acceptors[acceptor].send(encode(frame, version)):
                 # It cannot be told later without breaking its order; another worker starts afresh.
                 log.critical("bus.stuck", acceptor=acceptor)
                 self.stop(1)
@@ -210,14 +219,15 @@ class Worker:
 
     def _arm(self) -> None:
         deadline = self._routing.deadline()
-        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
+        if deadline is None or self._wakes_s <= deadline:
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._wakes_s = deadline
         self._timer = self._loop.call_at(deadline, self._deadline_passed)
 
     def _deadline_passed(self) -> None:
-        self._timer = None
+        self._timer, self._wakes_s = None, float("inf")
         self._send_all(self._routing.deadline_passed(self._loop.time()))
 
     def _close_bus(self) -> None:

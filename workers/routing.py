@@ -4,7 +4,7 @@ Pure: frames and time come in, frames for acceptors go out; see `Routing._route`
 stanza (the acceptors keep them) and makes no bounce (their owners do). Called by `process`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import Final
 
 from router.config import Limits
@@ -21,6 +21,7 @@ from router.wire.frames import (
     Frame,
     Granted,
     Joined,
+    Release,
     Retire,
     Revoked,
     StreamId,
@@ -53,11 +54,14 @@ _NOT_OURS: Final = StanzaError.of("remote-server-not-found", "neither domain is 
 class Routing:
     """The tables and rules of one worker. `now` is seconds on the caller's clock.
 
-    What each call returns is to be sent in that order.
+    What each call returns is to be sent in that order. `hosted` come to us (`hosted.attaching`), to
+    the `servers` behind us we go as to remote ones.
     """
 
-    def __init__(self, hosted: frozenset[str], limits: Limits) -> None:
-        self._attachments = Attachments(hosted)
+    def __init__(
+        self, hosted: frozenset[str], limits: Limits, servers: Container[str] = frozenset()
+    ) -> None:
+        self._attachments = Attachments(hosted, servers)
         self._room = Room()
         self._grace = Grace(hosted, limits, self._room)
         self._pairs = Pairs(limits, self._room)
@@ -124,7 +128,7 @@ class Routing:
                 if self._owns(frame.pair):
                     self._pairs.get(frame.pair).dialling.add(source)
             case DialFailed():
-                self._dial_failed(source, frame)
+                self._dial_failed(source, frame, now)
             case Verify() | Attach():
                 self._asked(source, frame)
             case Attached():
@@ -151,6 +155,8 @@ class Routing:
                 self._settle(pair, routes)
             for queued in routes.backlog.take_expired(now):
                 self._out.reject(queued.source, queued.data, _NO_STREAM_IN_TIME)
+            if routes.is_redial_due(now):
+                self._dial(pair)
             self._pairs.forget_if_idle(pair)
         for queued in self._grace.take_expired(now):
             self._out.reject(queued.source, queued.data, _NOT_ATTACHED)
@@ -158,19 +164,27 @@ class Routing:
         self._deadline = min((at for at in due if at is not None), default=None)
         return self._out.take()
 
-    def reload(self, hosted: frozenset[str], limits: Limits, now: float) -> list[Send]:
+    def reload(
+        self,
+        hosted: frozenset[str],
+        limits: Limits,
+        now: float,
+        servers: Container[str] = frozenset(),
+    ) -> list[Send]:
         """The configuration is another one: these domains are ours now, these limits hold.
 
         What waits for or from a domain that is not ours any more goes back.
         """
-        self._attachments.reload(hosted)
+        self._attachments.reload(hosted, servers)
         self._pairs.reload(limits)
-        for queued in (*self._grace.reload(hosted, limits, now), *self._pairs.disowned(hosted)):
+        disowned = self._pairs.disowned(self._attachments.is_ours)
+        for queued in (*self._grace.reload(hosted, limits, now), *disowned):
             self._out.reject(queued.source, queued.data, _NOT_OURS)
         return self._out.take()
 
     def drain(self, now: float) -> list[Send]:
         """The node is about to end: no hosted domain that is away will be back."""
+        self._attachments.end()
         self._grace.end()
         return self.deadline_passed(now)
 
@@ -237,7 +251,7 @@ class Routing:
         if self._attachments.is_hosted(pair.target):
             return self._attachments.stream(pair.target) == stream
         routes = self._pairs.find(pair)
-        if routes is None or stream not in routes.granted:
+        if routes is None or stream not in routes.carrying():
             return False
         if routes.in_use is None:
             routes.in_use = stream
@@ -253,7 +267,7 @@ class Routing:
     def _without_stream(self, source: str, data: Data, now: float) -> None:
         if self._attachments.is_hosted(data.pair.target):
             self._while_away(source, data, now)
-        elif not self._attachments.is_hosted(data.pair.sender):
+        elif not self._attachments.is_ours(data.pair):
             self._out.reject(source, data, _NOT_OURS)
         else:
             self._queue(source, data, now)
@@ -275,7 +289,7 @@ class Routing:
             return
         if (expires_s := routes.backlog.expires_s()) is not None:
             self._wake_at(expires_s)
-        if not routes.dialling:
+        if not routes.dialling and routes.redial_at_s is None:
             self._dial(data.pair)
 
     def _route_early(self, now: float) -> None:
@@ -293,6 +307,9 @@ class Routing:
         routes = self._pairs.get(frame.pair)
         routes.granted[StreamId(source, frame.stream)] = Grant(frame.initiated, frame.mechanism)
         routes.dialling.discard(source)
+        for passed in sorted(routes.passed_over(), key=str):
+            self._lanes.end(passed, frame.pair)
+            self._out.send(passed.acceptor, Release(passed.number, frame.pair))
         if routes.surplus() is not None and routes.settle_at_s is None:
             is_first = frame.pair.target < frame.pair.sender
             routes.settle_at_s = now + (SETTLE_FIRST_S if is_first else SETTLE_SECOND_S)
@@ -333,7 +350,7 @@ class Routing:
     def _dialler(self, domain: str) -> str | None:
         return dialler(domain, self._out.acceptors, self._retiring)
 
-    def _dial_failed(self, source: str, frame: DialFailed) -> None:
+    def _dial_failed(self, source: str, frame: DialFailed, now: float) -> None:
         routes = self._pairs.find(frame.pair)
         if routes is None:
             return
@@ -341,6 +358,8 @@ class Routing:
         if source in self._retiring and self._dialler(frame.pair.target) != source:
             if routes.backlog and not routes.dialling:
                 self._dial(frame.pair)  # it dials no more, which says nothing of the peer
+        elif not routes.dialling and self._attachments.may_be_back(frame):
+            self._wake_at(routes.redial_later(now))
         elif not routes.dialling:
             error = StanzaError(frame.condition, frame.type, frame.text)
             for queued in routes.backlog.take_all():

@@ -19,6 +19,7 @@ from router.wire.shard import SHARDS
 from router.xmpp import names, writer
 from router.xmpp.grants import Grants
 from router.xmpp.pair import DomainPair
+from router.xmpp.perspective import outside
 from router.xmpp.policy import PeerRule, Policy
 from router.xmpp.reader import Limits, pure
 from router.xmpp.receiving import ReceivingStream
@@ -117,7 +118,7 @@ def header() -> bytes:
 def policy() -> Policy:
     """Of a node that hosts the target and asks for no TLS."""
     return Policy(
-        hosted=frozenset((PAIR.target,)),
+        perspective=outside(frozenset((PAIR.target,))),
         default_domain=PAIR.target,
         secret=b"of no importance",
         rule=lambda domain: PeerRule(),

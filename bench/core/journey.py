@@ -219,7 +219,7 @@ class Journey:
         if session is None:
             raise ConnectionError(f"no TLS: {reason}")
 
-    def evidence(self, session: TlsSession) -> Evidence:
+    def evidence(self, connection: Connection, session: TlsSession) -> Evidence:
         """The pair is proved by decree."""
         return NO_CERTIFICATE
 

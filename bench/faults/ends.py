@@ -6,6 +6,7 @@ the node opens are taken by `home`. Called by `stage`.
 
 import asyncio
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -24,6 +25,7 @@ from router.xmpp.events import Event, RunReceived
 LEAVING_S: Final = 10.0
 AGAIN_S: Final = 0.05
 CONNECTING_S: Final = 5.0
+ANSWERED_POLL_S: Final = 0.005
 SMALL_BUFFER_BYTES: Final = 8192
 REQUEST: Final = f"<r xmlns='{names.STREAM_MANAGEMENT}'/>".encode()
 REQUEST_EVERY: Final = 50
@@ -270,10 +272,19 @@ class Road:
         if end is not None:
             await end.leave(LEAVING_S)
 
-    async def leave(self) -> None:
-        """End the stream in order now; it comes back by itself."""
+    async def leave(self, answered_within_s: float = 0.0) -> None:
+        """End the stream in order; it comes back by itself.
+
+        Before, wait so long at most until all it brought has an outcome: order does not go over
+        from one stream to the next.
+        """
         end, self.end = self.end, None
         if end is not None:
+            patient_until_s = time.monotonic() + answered_within_s
+            while time.monotonic() < patient_until_s:
+                if not any(map(self._recorder.is_open, self._written)):
+                    break
+                await asyncio.sleep(ANSWERED_POLL_S)
             await end.leave(LEAVING_S)
             end.ended.set()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
+from bench.faults.ends import HearingDialled
 from bench.faults.experiment import Say, Settings, accounted, course
 from bench.faults.recorder import Findings
 from bench.faults.stage import Scene, Stage, staged
@@ -36,8 +37,11 @@ TRIGGER_AGAIN_S: Final = 1.5
 MAX_PAUSE_S: Final = 0.2
 PATIENCE_S: Final = 6.0
 SHOWN: Final = 5
+CHURN_S: Final = 0.05
+ANSWERED_S: Final = 3.0
 UNSERVED: Final = "remote-server-timeout: not attached"
 CLOSED_WITHIN_S: Final = 2.0
+BEHIND: Final = 6
 POISON_MARK: Final = "a cup of this is poison"
 
 Trigger = Callable[[Stage, str], Awaitable[None]]
@@ -60,7 +64,12 @@ async def _close_dialled(stage: Stage, victim: str) -> None:
 
     In order: what the node has sent by then is read, or its kernel's word would be worth nothing.
     """
-    await asyncio.gather(*(stream.leave(CLOSED_WITHIN_S) for stream in list(stage.home.streams)))
+    await asyncio.gather(*(stream.leave(CLOSED_WITHIN_S) for stream in _dialled(stage)))
+
+
+def _dialled(stage: Stage) -> list[HearingDialled]:
+    """The streams that the node has opened and that have carried something."""
+    return stage.home.to({flow.pair.target for flow in stage.recorder.flows})
 
 
 async def _reattach(stage: Stage, victim: str) -> None:
@@ -75,7 +84,7 @@ _ORDINARY: Final = Scene(jid_pairs=JID_PAIRS)
 class _Step:
     name: str
     trigger: Trigger = _nothing
-    passes: int = 20
+    passes: int = 10
     """The worker dies at one of its next so many."""
     is_any: bool = False
     scene: Scene = _ORDINARY
@@ -130,20 +139,36 @@ async def each_step(settings: Settings, number: int, say: Say) -> Outcome:
     )
 
 
+async def _churn(stage: Stage) -> None:
+    """Streams end in order all the time: what a lane brings passes a worker only in its beginning,
+    and at that of its next epoch.
+    """
+    source = random.Random(35)
+    while True:
+        dialled = _dialled(stage)
+        if dialled and source.random() < len(dialled) / (len(dialled) + len(stage.remotes)):
+            await source.choice(dialled).leave(CLOSED_WITHIN_S)
+        else:
+            await source.choice(list(stage.remotes.values())).leave(ANSWERED_S)
+        await asyncio.sleep(CHURN_S)
+
+
 async def _group(steps: list[_Step], seeds: int, round_number: int, say: Say) -> Judge:
     """All seeds of these steps, one after another, on one node under load."""
     with tempfile.TemporaryDirectory(prefix="causeway-failpoints-") as directory:
         where = Path(directory)
         async with staged(_hooked(steps[0].scene, where)) as stage:
             sending = asyncio.create_task(stage.run(PER_S, float("inf")))
+            churning = asyncio.create_task(_churn(stage))
             await asyncio.sleep(HEALTHY_S)
             stage.watch.fds_before = stage.watch.fds()
             every = []
             for step in steps:
                 say(f"35 failpoints: {step.name}, {seeds} seeds")
                 every.append(await _seeds(stage, step, where, seeds, round_number))
+            churning.cancel()
             stage.stop()
-            await sending
+            await asyncio.gather(sending, asyncio.wait([churning]))
             await stage.settle(PATIENCE_S)
             judge = Judge(stage.recorder.findings(), await accounted(stage, ()))
             for deaths in every:
@@ -227,7 +252,10 @@ def added(every: list[Findings]) -> Findings:
 
 
 async def poison(settings: Settings, number: int, say: Say) -> Outcome:
-    """Experiment 4: one stanza that no worker survives, among ordinary ones."""
+    """Experiment 4: one stanza that no worker survives, with ordinary ones behind it in its run.
+
+    It is the first of its pair: once any stanza has found its way, those behind it pass no worker.
+    """
     pair = DomainPair("capulet0.lit", "montague0.lit")
     with tempfile.TemporaryDirectory(prefix="causeway-failpoints-") as directory:
         (Path(directory) / POISON).write_text(POISON_MARK)
@@ -235,10 +263,10 @@ async def poison(settings: Settings, number: int, say: Say) -> Outcome:
         scene = _hooked(Scene(extra_flows=(poisonous,)), Path(directory))
 
         async def drink(stage: Stage, seconds: float, say: Say) -> None:
-            which = len(stage.recorder.flows) - 1
-            road = stage.road(poisonous)
-            drop = stage.recorder.plan(which, time.monotonic())
-            road.send(drop)
+            recorder, road = stage.recorder, stage.road(poisonous)
+            others = [n for n, each in enumerate(recorder.flows) if each.pair == pair]
+            for which in (len(recorder.flows) - 1, *others[:BEHIND]):
+                road.send(recorder.plan(which, time.monotonic()))
             say("sent the poison")
             await asyncio.sleep(seconds)
 
@@ -262,5 +290,5 @@ async def poison(settings: Settings, number: int, say: Say) -> Outcome:
             per_s=settings.per_s,
             seconds=settings.lasting(10),
             say=say,
-            weight=lambda flow: 0.0 if flow is poisonous else 1.0,
+            weight=lambda flow: 0.0 if flow.pair == pair else 1.0,
         )

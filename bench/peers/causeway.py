@@ -145,6 +145,11 @@ class Causeway(Daemon):
         return self._ports["components"]
 
     @property
+    def inside_port(self) -> int:
+        """For the servers behind it; there is one where the settings say so."""
+        return self._ports["inside"]
+
+    @property
     def http_port(self) -> int:
         """What `listen.http` became."""
         return self._ports["http"]

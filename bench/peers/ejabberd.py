@@ -64,9 +64,11 @@ class Ejabberd(Daemon):
     The names of settings are `Prosody`'s where they fit. `certificates` holds NAME.crt and NAME.key
     of every domain; `trust_anchors` is a PEM file and replaces the public roots. `routes` maps a
     remote domain to the (address, port) that takes STARTTLS; every other remote domain does not
-    exist. `components` maps a domain to its XEP-0114 secret. `hosts` are virtual hosts, at least
-    one. Without `dialback` only a certificate proves a peer. `options` are laid over all that, on
-    the top level. A `log_level` above "info" leaves nothing for `established` to read.
+    exist, or with `inside` is where that router listens for the servers behind it. `components`
+    maps a domain to its XEP-0114 secret. `hosts` are virtual hosts, at least one; with `clients`
+    people may register there, and connect to `c2s_port` without TLS. Without `dialback` only a
+    certificate proves a peer. `options` are laid over all that, on the top level. A `log_level`
+    above "info" leaves nothing for `established` to read.
     """
 
     def __init__(
@@ -80,15 +82,20 @@ class Ejabberd(Daemon):
         routes: Mapping[str, tuple[str, int]] | None = None,
         dialback: bool = True,
         starttls: StartTls = "required",
+        inside: tuple[str, int] | None = None,
+        clients: bool = False,
         s2s_port: int | None = None,
         log_level: str = "debug",
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.s2s_port = s2s_port or free_port()
         self.component_port = free_port()
+        self.c2s_port = free_port()
+        self._takes_clients = clients
         self.hosts = tuple(hosts)
         self.components = dict(components or {})
         self._routes = dict(routes or {})
+        self._otherwise = NOWHERE if inside is None else {"SRV": [_srv(*inside)]}
         self._nameserver: Nameserver | None = None
         self._config_path = directory / "ejabberd.yml"
         self._inetrc_path = directory / "inetrc"
@@ -99,7 +106,11 @@ class Ejabberd(Daemon):
                 *("-s", "ejabberd", "-eval", f'io:put_chars("{READY_LINE}\\n")'),
             ),
             directory=directory,
-            ports=[self.s2s_port, *([self.component_port] if self.components else [])],
+            ports=[
+                self.s2s_port,
+                *([self.component_port] if self.components else []),
+                *([self.c2s_port] if clients else []),
+            ],
             host=HOST,
             ready_line=READY_LINE,
             environment={
@@ -113,6 +124,8 @@ class Ejabberd(Daemon):
         modules: dict[str, Any] = {"mod_disco": {}, "mod_ping": {}}
         if dialback:
             modules["mod_s2s_dialback"] = {}
+        if clients:
+            modules |= {"mod_register": {"ip_access": "all"}, "mod_roster": {}}
         self._options: dict[str, Any] = {
             "loglevel": log_level,
             "hosts": list(self.hosts),
@@ -133,7 +146,7 @@ class Ejabberd(Daemon):
 
     async def start(self) -> None:
         """Write the config and start; raises `DaemonError` when a port could not be taken."""
-        self._nameserver = Nameserver(zone(self._routes), otherwise=NOWHERE)
+        self._nameserver = Nameserver(zone(self._routes), otherwise=self._otherwise)
         self._nameserver.__enter__()
         # JSON is YAML.
         self._config_path.write_text(json.dumps(self._options, indent=1))
@@ -171,6 +184,8 @@ class Ejabberd(Daemon):
         listeners: list[dict[str, Any]] = [
             {"port": self.s2s_port, "ip": HOST, "module": "ejabberd_s2s_in"}
         ]
+        if self._takes_clients:
+            listeners.append({"port": self.c2s_port, "ip": HOST, "module": "ejabberd_c2s"})
         if self.components:
             listeners.append(
                 {
@@ -194,9 +209,13 @@ def zone(routes: Mapping[str, tuple[str, int]]) -> dict[str, dict[str, list[str]
     address for a name.
     """
     return {
-        f"_xmpp-server._tcp.{domain}": {"SRV": [f"0 0 {port} {address}."]}
-        for domain, (address, port) in routes.items()
+        f"_xmpp-server._tcp.{domain}": {"SRV": [_srv(*place)]}
+        for domain, place in routes.items()
     }
+
+
+def _srv(address: str, port: int) -> str:
+    return f"0 0 {port} {address}."
 
 
 def _package() -> Path | None:

@@ -17,11 +17,13 @@ from bench.peers.daemon import POLL_INTERVAL_S, Daemon, DaemonError, free_port
 HOST = "127.0.0.1"
 VERSION_FILE = Path("/usr/lib/prosody/prosody.version")
 LUA_MODULES = Path(__file__).with_name("lua")
+OUR_MODULES = Path(__file__).parents[2] / "ops" / "prosody"
 MODULES = ("causeway_route", "disco", "ping", "roster", "saslauth", "tls")
 BIND_FAILURE = "Failed to open server port"
 READY_LINE = "causeway_route: server started"
 TOLD_TO_END = "Received SIGTERM"
 FAULT = "error\tEncountered error: "
+LIMITS = {"c2s": {"rate": "10kb/s"}, "s2sin": {"rate": "30kb/s"}}
 ESTABLISHED = re.compile(r"(Incoming|Outgoing) s2s connection (\S+)->(\S+) complete")
 PROOF = re.compile(
     r"\s(?P<local>\S+):saslauth\s+\w+\s+"
@@ -49,8 +51,11 @@ class Prosody(Daemon):
     `certificates` holds NAME.crt and NAME.key of every domain; `trust_anchors` is a PEM file and
     replaces the public roots. `routes` maps a remote domain to the (address, port) that takes
     STARTTLS; every other remote domain is unreachable. `components` maps a domain to its XEP-0114
-    secret. `hosts` are virtual hosts, at least one, whose accounts `register` makes.
-    `management` is XEP-0198, by mod_smacks.
+    secret. `hosts` are virtual hosts, at least one, whose accounts `register` makes, and `rooms`
+    domains of rooms for many (XEP-0045).
+    `management` is XEP-0198, by mod_smacks. `inside` is where a router listens for the servers
+    behind it: everything that is for others goes there, and `routes` count for nothing.
+    `limits` has mod_limits with the rates that Prosody's own configuration comes with.
     `s2s_secure_auth` is what Prosody means by it: the peer's certificate must be valid, dialback
     proves nothing. `options` are laid over all that, in the global section. A `log_level` above
     "info" leaves nothing for `established` to read, nor one above "debug" for `proofs`.
@@ -64,6 +69,7 @@ class Prosody(Daemon):
         trust_anchors: Path,
         hosts: Sequence[str] = ("localhost",),
         components: Mapping[str, str] | None = None,
+        rooms: Sequence[str] = (),
         routes: Mapping[str, tuple[str, int]] | None = None,
         bidi: bool = True,
         dialback: bool = True,
@@ -71,6 +77,8 @@ class Prosody(Daemon):
         s2s_port: int | None = None,
         log_level: str = "debug",
         management: bool = False,
+        limits: bool = False,
+        inside: tuple[str, int] | None = None,
         options: Mapping[str, Lua] | None = None,
     ) -> None:
         self.s2s_port = s2s_port or free_port()
@@ -78,6 +86,7 @@ class Prosody(Daemon):
         self.component_port = free_port()
         self.hosts = tuple(hosts)
         self.components = dict(components or {})
+        self._rooms = tuple(rooms)
         self._config_path = directory / "prosody.cfg.lua"
         super().__init__(
             ("prosody", "-F", "--config", str(self._config_path)),
@@ -91,7 +100,13 @@ class Prosody(Daemon):
             host=HOST,
             ready_line=READY_LINE,
         )
-        chosen = {"s2s_bidi": bidi, "dialback": dialback, "smacks": management}
+        chosen = {
+            "s2s_bidi": bidi,
+            "dialback": dialback,
+            "smacks": management,
+            "limits": limits,
+            "causeway": inside is not None,
+        }
         modules = [*MODULES, *(name for name, is_chosen in chosen.items() if is_chosen)]
         self._options: dict[str, Lua] = {
             # It refuses to run as root otherwise, and a container's tests often do.
@@ -99,9 +114,10 @@ class Prosody(Daemon):
             "pidfile": str(directory / "prosody.pid"),
             "data_path": str(directory / "data"),
             "log": [{"levels": {"min": log_level}, "to": "file", "filename": str(self.log_path)}],
-            "plugin_paths": [str(LUA_MODULES)],
+            "plugin_paths": [str(LUA_MODULES), str(OUR_MODULES)],
             "modules_enabled": modules,
-            "causeway_routes": {name: list(place) for name, place in (routes or {}).items()},
+            **_ways(routes or {}, inside),
+            **({"limits": LIMITS} if limits else {}),
             "interfaces": [HOST],
             "s2s_ports": [self.s2s_port],
             "c2s_ports": [self.c2s_port],
@@ -191,9 +207,18 @@ class Prosody(Daemon):
     def _config(self) -> str:
         lines = [f"{name} = {lua(value)}" for name, value in self._options.items()]
         lines += [f"VirtualHost {lua(host)}" for host in self.hosts]
+        lines += [f"Component {lua(domain)} {lua('muc')}" for domain in self._rooms]
         for domain, secret in self.components.items():
             lines += [f"Component {lua(domain)}", f"\tcomponent_secret = {lua(secret)}"]
         return "\n".join(lines) + "\n"
+
+
+def _ways(
+    routes: Mapping[str, tuple[str, int]], inside: tuple[str, int] | None
+) -> Mapping[str, Lua]:
+    if inside is not None:
+        return {"causeway_inside": list(inside)}
+    return {"causeway_routes": {name: list(place) for name, place in routes.items()}}
 
 
 def lua(value: Lua) -> str:

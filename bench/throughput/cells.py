@@ -9,19 +9,27 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 MODES: Final = ("in", "out", "echo", "in-8")
-_MODE: Final = re.compile(r"(in|out|echo)(?:-([1-9]\d{0,3}))?")
+_MODE: Final = re.compile(r"(in|out|echo|gateway)(?:-([1-9]\d{0,3}))?")
 
-Direction = Literal["in", "out", "echo"]
+Direction = Literal["in", "out", "echo", "gateway"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One combination. "in": from remote servers to components; "out": the other way."""
+    """One combination. "in": from remote servers to components; "out": the other way.
+
+    "gateway": from remote servers to one that stands behind the router.
+    """
 
     direction: Direction
     pairs: int
     size_bytes: int
     acceptors: int = 1
+
+    @property
+    def is_inward(self) -> bool:
+        """Whether all that is measured comes from outside."""
+        return self.direction in ("in", "gateway")
 
     @property
     def mode(self) -> str:
@@ -41,7 +49,7 @@ def cells(
     for mode in modes:
         matched = _MODE.fullmatch(mode)
         if matched is None:
-            raise ValueError(f"{mode!r} is no mode: in, out or echo, or such as in-8")
+            raise ValueError(f"{mode!r} is no mode: in, out, echo or gateway, or such as in-8")
         direction = cast(Direction, matched[1])
         of_mode = [int(matched[2])] if matched[2] else list(pairs)
         of_sizes = sizes[:1] if matched[2] else sizes

@@ -39,7 +39,7 @@ def throughput_command(
         str, typer.Option(help=f"Also {', '.join(PEERS)}; separated by commas.")
     ] = "",
     mode: Annotated[
-        str, typer.Option(help="in, out, echo; in-8 is from 8 remote domains at once.")
+        str, typer.Option(help="in, out, echo, gateway; in-8 is from 8 remote domains.")
     ] = ",".join(MODES),
     sizes: Annotated[str, typer.Option(help="Octets of a stanza; from the first on.")] = (
         str(STANZA_BYTES)

@@ -43,6 +43,11 @@ def hosted_name(number: int) -> str:
     return f"montague{number}.lit"
 
 
+def server_name(number: int) -> str:
+    """Domains whose server, played by us, stands behind the server under test."""
+    return f"verona{number}.lit"
+
+
 def remote_name(number: int) -> str:
     """Domains that the generator plays."""
     return f"capulet{number}.lit"
@@ -50,10 +55,14 @@ def remote_name(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """Domains and their certificates: `hosted` by the server under test, `remote` played by us."""
+    """Domains and their certificates: `hosted` by the server under test, `remote` played by us.
+
+    So are those `behind` it, as one server.
+    """
 
     authority: Authority
     hosted: tuple[str, ...]
+    behind: tuple[str, ...]
     remote: tuple[str, ...]
     clients: dict[str, SSL.Context]
     """Of the remote domains, to dial with."""
@@ -62,38 +71,42 @@ class Town:
 
     @classmethod
     def make(cls, directory: Path, hosted: int, remote: int) -> "Town":
-        """Issue all certificates, those of the hosted domains in the authority's directory."""
+        """Issue all certificates, those of what is hosted in the authority's directory."""
         authority = Authority.make(directory / "certificates")
         elsewhere = directory / "elsewhere"
         here = tuple(map(hosted_name, range(hosted)))
+        behind = tuple(map(server_name, range(hosted)))
         there = tuple(map(remote_name, range(remote)))
         clients = {}
-        for name in here:
+        for name in (*here, *behind):
             authority.issue(name, eku="both")
         for name in there:
             crt, key = authority.issue(name, eku="both", into=elsewhere)
             clients[name] = client_context(str(crt), str(key))
-        return cls(authority, here, there, clients, elsewhere)
+        return cls(authority, here, behind, there, clients, elsewhere)
 
-    def pairs(self, count: int) -> list[DomainPair]:
-        """So many from a remote domain each to a hosted one, these in turn."""
+    def pairs(self, cell: Cell) -> list[DomainPair]:
+        """From a remote domain each to a hosted one, or one behind, these in turn."""
+        targets = self.behind if cell.direction == "gateway" else self.hosted
         return [
-            DomainPair(name, self.hosted[n % len(self.hosted)])
-            for n, name in enumerate(self.remote[:count])
+            DomainPair(name, targets[n % len(targets)])
+            for n, name in enumerate(self.remote[: cell.pairs])
         ]
 
 
 @asynccontextmanager
 async def around(
-    server: Subject, town: Town, accepting: Accepting, cell: Cell
+    server: Subject, town: Town, accepting: Accepting, behind: Accepting, cell: Cell
 ) -> AsyncIterator[Ends]:
     """Connected until the block ends, then closed in order. Raises ConnectionError.
 
+    `accepting` are the remote domains where the server dials them, `behind` the server behind it.
     Streams that the server opened stay: one that dials again at once may not be let.
     """
-    pairs = town.pairs(cell.pairs)
+    pairs = town.pairs(cell)
     outer, inner = Tally(), Tally()
     accepting.count_in(outer)
+    behind.count_in(inner)
     components = {name: Component(name, SECRET, tally=inner) for name in town.hosted}
     remotes = [Remote(pair, town.clients[pair.sender], outer) for pair in pairs]
     try:
@@ -111,6 +124,7 @@ async def around(
             [
                 Source(components[pair.target], chat(pair.target, pair.sender, cell.size_bytes))
                 for pair in pairs
+                if pair.target in components
             ],
             outer,
             inner,

@@ -1,6 +1,6 @@
 """Stanzas as fast as they are taken: from many ends in turn, a bounded number under way.
 
-Called by `measure`.
+Called by `measure` and by `bench.express`.
 """
 
 import asyncio
@@ -32,7 +32,13 @@ def burst_of(burst_bytes: int, stanza_bytes: int) -> int:
     return max(1, burst_bytes // stanza_bytes)
 
 
-async def flow(sources: Sequence[Source], each: int, burst_bytes: int, tally: Tally) -> None:
+async def flow(
+    sources: Sequence[Source],
+    each: int,
+    burst_bytes: int,
+    tally: Tally,
+    window_bytes: int = WINDOW_BYTES,
+) -> None:
     """Send `each` stanzas of every source, in turn, so many octets at a time.
 
     An end that its peer keeps waiting is passed over until more has arrived at `tally`. Returns
@@ -40,7 +46,7 @@ async def flow(sources: Sequence[Source], each: int, burst_bytes: int, tally: Ta
     """
     size = len(sources[0].stanza)
     burst = burst_of(burst_bytes, size)
-    window = max(burst, WINDOW_BYTES // size)
+    window = max(burst, window_bytes // size)
     chunks = {source.stanza: source.stanza * burst for source in sources}
     waiting = deque((source, each) for source in sources)
     sent = passed_over = 0

@@ -16,9 +16,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from OpenSSL import SSL
+
 from bench import subjects
 from bench.accepting import HOST, Accepting, server_context
 from bench.cost import cpu_s
+from bench.peers.causeway import Toml
 from bench.remote import CHUNK_BYTES, Tally
 from bench.subjects import Subject
 from bench.throughput.cells import Cell
@@ -96,14 +99,17 @@ class Step(NamedTuple):
 
 
 def plan(settings: Settings) -> list[Step]:
-    """Every measurement in its order. A server without acceptors has no part in their sweep."""
+    """Every measurement in its order.
+
+    A server without acceptors has no part in their sweep, and none but ours has others behind it.
+    """
     first = settings.cells[0].acceptors
     return [
         Step(number, cell, name)
         for number in range(1, settings.rounds + 1)
         for turn, cell in enumerate(settings.cells)
         for name in rotated(settings.subjects, number + turn)
-        if cell.acceptors == first or name in OURS
+        if name in OURS or (cell.acceptors == first and cell.direction != "gateway")
     ]
 
 
@@ -144,12 +150,8 @@ def rotated(names: Sequence[str], by: int) -> list[str]:
 async def _servers(
     settings: Settings, town: Town, home: Path
 ) -> AsyncIterator[dict[tuple[str, int], Server]]:
-    contexts = {
-        name: server_context(
-            str(town.elsewhere / f"{name}.crt"), str(town.elsewhere / f"{name}.key")
-        )
-        for name in town.remote
-    }
+    contexts = _contexts(town.elsewhere, town.remote)
+    inside = _contexts(town.authority.directory, town.behind)
     wanted = dict.fromkeys((step.subject, step.cell.acceptors) for step in plan(settings))
     async with AsyncExitStack() as stack:
         servers: dict[tuple[str, int], Server] = {}
@@ -160,8 +162,9 @@ async def _servers(
                     Relay(name, directory, town)
                 )
                 continue
-            accepting = Accepting(contexts)
-            await stack.enter_async_context(accepting.listener)
+            accepting, behind = Accepting(contexts), Accepting(inside)
+            for each in (accepting, behind):
+                await stack.enter_async_context(each.listener)
             server = subjects.subject(
                 name,
                 directory,
@@ -171,10 +174,26 @@ async def _servers(
                 routes=dict.fromkeys(town.remote, (HOST, accepting.listener.port)),
                 acceptors=acceptors,
                 workers=settings.workers,
+                settings=_gateway(town, behind.listener.port) if name in OURS else None,
             )
             await stack.enter_async_context(server)
-            servers[name, acceptors] = _Federated(server, town, accepting)
+            servers[name, acceptors] = _Federated(server, town, accepting, behind)
         yield servers
+
+
+def _contexts(directory: Path, names: Sequence[str]) -> dict[str, SSL.Context]:
+    return {
+        name: server_context(str(directory / f"{name}.crt"), str(directory / f"{name}.key"))
+        for name in names
+    }
+
+
+def _gateway(town: Town, port: int) -> dict[str, Toml]:
+    behind: dict[str, Toml] = {"attach": "server", "target": f"{HOST}:{port}"}
+    return {
+        "listen": {"inside": [f"{HOST}:0"]},
+        "domains": dict.fromkeys(town.behind, behind),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,22 +203,23 @@ class _Federated:
     server: Subject
     town: Town
     accepting: Accepting
+    behind: Accepting
 
     def processes(self) -> dict[str, int]:
         return self.server.processes()
 
     def around(self, cell: Cell) -> AbstractAsyncContextManager[Ends]:
-        return around(self.server, self.town, self.accepting, cell)
+        return around(self.server, self.town, self.accepting, self.behind, cell)
 
 
 async def _measured(server: Server, ends: Ends, step: Step, settings: Settings) -> Sample:
     cell = step.cell
     sources = ends.outward if cell.direction == "out" else ends.inward
-    tally = ends.inner if cell.direction == "in" else ends.outer
+    tally = ends.inner if cell.is_inward else ends.outer
     if cell.direction == "echo":
         ends.inner.answer = Answers(ends.outward, settings.burst_bytes)
     else:
-        back = ends.outer if cell.direction == "in" else ends.inner
+        back = ends.outer if cell.is_inward else ends.inner
         back.answer = lambda count: tally.end()  # an error came back: what it answers is missing
     await _first_of_each(sources, tally)
     rate = await _warm_up(sources, tally, cell, settings)

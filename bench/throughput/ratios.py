@@ -15,6 +15,8 @@ GENERATOR_LIMIT: Final = 0.9
 
 OURS: Final = ("causeway", "causeway-pure")
 MAX_GROWTH: Final = 1.3
+GATEWAY: Final = 1.3
+"""CPU per stanza, to a server behind the router and to a component."""
 MAX_OF_SECOND_ACCEPTOR: Final = 2 / 1.7
 """CPU per stanza, two acceptors to one: above it, two cores have not 1.7 times the capacity."""
 
@@ -165,6 +167,11 @@ def targets(document: Document) -> list[Target]:
             words = f"on one stream {ours} carries at least {times:g} x {peer}'s stanzas/s"
             add(words, mode, times, True, measured)
     for ours in OURS:
+        for each in base(rows):
+            if each[0] == "gateway":
+                measured = ratio(rows, (ours, each), (ours, ("in", *each[1:])), cpu)
+                words = f"{ours}'s CPU per stanza is at most {GATEWAY:g} x that to a component"
+                add(words, each[0], GATEWAY, False, measured)
         for measured_cell, first, words, bound in _growth(rows):
             measured = ratio(rows, (ours, measured_cell), (ours, first), cpu)
             add(f"{ours}: {words}", measured_cell[0], bound, False, measured)

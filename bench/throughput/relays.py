@@ -57,7 +57,7 @@ class Relay:
     @asynccontextmanager
     async def around(self, cell: Cell) -> AsyncIterator[Ends]:
         """Connected until the block ends: a connection for each pair, to a sink of its own."""
-        pairs = self._town.pairs(cell.pairs)
+        pairs = self._town.pairs(cell)
         outer, self._inner = Tally(), Tally()
         remotes: list[Bare] = []
         sinks: list[Bare] = []

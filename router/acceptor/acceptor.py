@@ -16,7 +16,7 @@ from router.acceptor import announcements, steps
 from router.acceptor.admission import Admission
 from router.acceptor.bounces import Bounces
 from router.acceptor.certificates.expiry import Expiries
-from router.acceptor.certificates.verdict import Verifier
+from router.acceptor.certificates.judges import Judges
 from router.acceptor.connection import Connection
 from router.acceptor.departures import go_by
 from router.acceptor.dialling.dialer import Dialer
@@ -25,6 +25,7 @@ from router.acceptor.dialling.dns import Resolver
 from router.acceptor.dialling.findings import Findings
 from router.acceptor.dialling.places import Places
 from router.acceptor.dialling.sharing import Sharing
+from router.acceptor.e2e.end_to_end import EndToEnd
 from router.acceptor.egress import Egress
 from router.acceptor.gauge import StreamGauge
 from router.acceptor.history import History
@@ -88,10 +89,11 @@ class Acceptor:
         self._config = config
         self.openings = Openings(self, loop, config)
         self._connections = self.openings.open
-        self._verifier = Verifier(config.tls.trust_anchors)
+        self._judges = Judges(config)
         self._attached: dict[str, Connection] = {}
+        self.end_to_end = EndToEnd(config)
         self._liveness = Liveness(loop, config.limits, self.connections)
-        self._expiries = Expiries(loop, self._verifier.clock)
+        self._expiries = Expiries(loop, self._judges.clock)
         self._links = Links(
             loop,
             context,
@@ -117,6 +119,8 @@ class Acceptor:
             to_acceptor=to_acceptor,
             call_later=loop.call_later,
             service=config.service,
+            reply_to=self.end_to_end.listing.reply_to,
+            undelivered=self.end_to_end.undelivered,
             may_bounce_to=self._bounces.may_go_to,
         )
         self._egress = Egress(
@@ -176,11 +180,14 @@ class Acceptor:
             self._dialer,
             self._verifications,
             self._overload,
+            self.end_to_end.answered,
             clock=loop.time,
             to_shard=to_shard,
             to_acceptor=to_acceptor,
             to_worker=self._links.to_worker,
         )
+        parts = (self.openings, self._ingress, self._egress, self._liveness, self._links)
+        self.end_to_end.begin(self, loop, *parts, self._attached)
 
     # --- what connections report (connection.Hub) ---
 
@@ -201,6 +208,8 @@ class Acceptor:
         elif isinstance(event, events.KeyReceived):
             self._witness.key_received(connection, event)
             self._verifications.begin(connection, event)
+        elif isinstance(event, events.ClaimRefused):
+            self._witness.claim_refused(connection, event.pair)
         elif isinstance(event, events.KeyAnswered):
             self._dialer.key_answered(connection, event)
         elif isinstance(event, events.AttachRequested):
@@ -272,13 +281,13 @@ class Acceptor:
         self._verifications.stream_gone(connection)
         self._dialer.stream_gone(connection)
 
-    def evidence(self, session: TlsSession) -> Evidence:
+    def evidence(self, connection: Connection, session: TlsSession) -> Evidence:
         """What the peer's certificate proves."""
-        return self._verifier.evidence(session.chain)
+        return self._judges.evidence(connection, session)
 
     def tls_done(self, connection: Connection, session: TlsSession | None, reason: str) -> None:
         """A handshake ended."""
-        evidence = self.evidence(session) if session is not None else NO_CERTIFICATE
+        evidence = self.evidence(connection, session) if session is not None else NO_CERTIFICATE
         self._witness.tls_done(connection, session, evidence, reason)
         steps.log_tls(connection, session, reason)
         if session is not None and isinstance(connection.core, ReceivingStream):
@@ -286,6 +295,7 @@ class Acceptor:
 
     def opened(self, connection: Connection) -> None:
         """A TCP connection stands."""
+        connection.core.evidence = self._judges.evidence(connection, None)
         self.counters.add("causeway_tcp_connections_total", connection.direction)
         self._gauge.look(connection)
         steps.log_opened(connection)
@@ -318,7 +328,8 @@ class Acceptor:
     def membership(self, message: Membership) -> None:
         """The supervisor says who is here."""
         self._links.membership(message)
-        self._resumptions.membership(name for name, _ in message.acceptors)
+        knowing = self._links.leases.keeps_lanes
+        self._resumptions.membership(name for name, _ in message.acceptors if knowing(name))
 
     def _announce(self, worker: str, shards: frozenset[int]) -> None:
         for frame in chain(
@@ -345,8 +356,8 @@ class Acceptor:
         for each in (self.admission, self._liveness, self._verifications, self._overload):
             each.reload(config.limits)
         problems = self.openings.reload(config)
-        problems += self._verifier.reload(config.tls.trust_anchors)
-        go_by(self.connections(), config, self.openings.policy)
+        problems += self._judges.reload(config)
+        go_by(self.connections(), config, self.openings.policy_of)
         return tuple(problems)
 
     def dial_one_way(self) -> None:
@@ -372,6 +383,7 @@ class Acceptor:
 
     def close(self) -> None:
         """Leave the bus; open connections are dropped, dials broken off."""
+        self.end_to_end.close()
         self._dialer.close()
         self._resumptions.close()
         self._liveness.close()

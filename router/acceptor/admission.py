@@ -35,14 +35,15 @@ class Admission:
     def admit(self, connection: int, address: str, *, is_ours: bool = False) -> bool:
         """Whether a new connection from this IP address may stay.
 
-        `is_ours`: it came to a port for components, without which nothing that waits for them goes.
+        `is_ours`: it came to a port for what is hosted here, without which nothing that waits for
+        it goes; a server behind us opens a stream for each remote domain, all from its address.
         """
         source = _source(address)
         if not (is_ours or self._has_room()):
             return False
         if len(self._unproved) >= self._overall:
             return False
-        if self._by_source.get(source, 0) >= self._per_address:
+        if not is_ours and self._by_source.get(source, 0) >= self._per_address:
             return False
         self._unproved[connection] = source
         self._by_source[source] = self._by_source.get(source, 0) + 1

@@ -10,6 +10,7 @@ from router.acceptor.connection import Connection
 from router.wire.frames import Attach, Attached, Frame, Granted
 from router.wire.shard import shard_of
 from router.xmpp.component import ComponentStream
+from router.xmpp.e2e import EndToEndStream
 from router.xmpp.s2s import ServerStream
 
 
@@ -21,7 +22,7 @@ def of_streams(
         yield Attached(domain, connection.number)
     for connection in connections:
         core = connection.core
-        if isinstance(core, ServerStream):
+        if isinstance(core, ServerStream | EndToEndStream):
             is_ours = connection.direction == "out"
             for pair, mechanism in core.grants.send.items():
                 if shard_of(*pair) in shards and connection.may_send(pair):

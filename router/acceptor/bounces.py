@@ -28,7 +28,7 @@ class Bounces:
 
     def reload(self, config: Config) -> None:
         """Another configuration says who is hosted, and how many errors others get."""
-        self._hosted = frozenset(config.hosted)
+        self._hosted = config.hosts
         self._per_s = config.limits.bounces_per_s
         self._buckets.clear()
 

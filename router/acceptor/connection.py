@@ -4,8 +4,8 @@ The `Hub` (the acceptor) is told of every event. Layers are swapped under the co
 """
 
 import asyncio
-import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from OpenSSL import SSL
@@ -13,7 +13,7 @@ from OpenSSL import SSL
 from router.acceptor.acknowledgement import Acknowledgement
 from router.acceptor.layer import Layer, Transport
 from router.acceptor.plain import PlainLayer
-from router.acceptor.tcp_info import TcpInfo, tcp_info
+from router.acceptor.tcp_info import TcpInfo, tcp_info, unacknowledged
 from router.acceptor.throttle import Throttle
 from router.acceptor.tls import TlsLayer, TlsSession
 from router.wire.egress import Outlet
@@ -38,7 +38,7 @@ class Hub(Protocol):
     def opened(self, connection: "Connection") -> None:
         """The TCP connection stands."""
 
-    def evidence(self, session: TlsSession) -> Evidence:
+    def evidence(self, connection: "Connection", session: TlsSession) -> Evidence:
         """What the peer's certificate is worth."""
 
     def moved(self, connection: "Connection", before: Phase) -> None:
@@ -99,7 +99,7 @@ class Connection:
         self._tls_context = tls_context
         self._server_name = server_name
         self._layer: Layer | None = None
-        self._socket: socket.socket | None = None
+        self._kernel: Callable[[], TcpInfo | None] = lambda: None
         self._acked_at_start = self._acked = 0
         self._read_at = self.opened_at
         self._read_within_s = _READS_WITHIN_S
@@ -116,13 +116,18 @@ class Connection:
     # --- life ---
 
     def connected(self, transport: asyncio.Transport) -> None:
-        """The TCP connection stands: begin."""
-        self._socket = transport.get_extra_info("socket")
+        """The TCP connection stands: begin.
+
+        A byte stream that stands in for one is asked for "tcp_info" in the kernel's place.
+        """
+        own_info, socket = map(transport.get_extra_info, ("tcp_info", "socket"))
+        self._kernel = own_info or partial(tcp_info, socket)
         peer = transport.get_extra_info("peername")
         self.peer = (peer[0], peer[1]) if peer else None
         self.address = f"{peer[0]}:{peer[1]}" if peer else ""
-        if info := tcp_info(self._socket):
-            self._acked_at_start = info.acknowledged
+        if info := self._kernel():
+            before = unacknowledged(socket) if self.leg == "e2e" else 0  # of a SOCKS5 handshake
+            self._acked_at_start = info.acknowledged + before
             self._learn_round_trip(info)
         self._hub.opened(self)
         if self.direct_tls:
@@ -259,7 +264,7 @@ class Connection:
 
     def poll_acknowledged(self) -> None:
         """Ask the kernel how much of what was sent the peer's kernel has."""
-        if self.outlet.is_unacknowledged() and (info := tcp_info(self._socket)):
+        if self.outlet.is_unacknowledged() and (info := self._kernel()):
             acked = info.acknowledged - self._acked_at_start
             if acked > self._acked:
                 self._acked = acked
@@ -283,7 +288,7 @@ class Connection:
 
     def silent_s(self) -> float:
         """Seconds since the peer's kernel last acknowledged anything, windows of 0 included."""
-        info = tcp_info(self._socket)
+        info = self._kernel()
         return info.silent_s if info else 0.0
 
     def send_space(self) -> None:
@@ -292,7 +297,7 @@ class Connection:
         self.send_due()
 
     def _tcp_acked(self) -> int:
-        info = tcp_info(self._socket)
+        info = self._kernel()
         return info.acknowledged if info else 0
 
     # --- reading ---
@@ -333,7 +338,7 @@ class Connection:
         """The TLS handshake is complete."""
         self.session = session
         self._hub.tls_done(self, session, "")
-        self.act(self.core.tls_established(self._hub.evidence(session), self._loop.time()))
+        self.act(self.core.tls_established(self._hub.evidence(self, session), self._loop.time()))
 
     def tls_failed(self, reason: str) -> None:
         """The TLS handshake failed: no closing tag, nothing (RFC 6120 §5.4.3.2)."""

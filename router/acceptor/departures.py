@@ -3,7 +3,7 @@
 Called by the acceptor when it reloads.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from router.acceptor.connection import Connection
 from router.config import Config
@@ -12,14 +12,16 @@ from router.xmpp.policy import Policy
 from router.xmpp.s2s import ServerStream
 
 
-def go_by(connections: Iterable[Connection], config: Config, policy: Policy) -> None:
-    """All streams follow `policy` from now on.
+def go_by(
+    connections: Iterable[Connection], config: Config, policy_of: Callable[[str], Policy]
+) -> None:
+    """All streams follow the policy of their leg from now on.
 
     Those of a domain that is not hosted any more end with host-gone (RFC 6120 §4.9.3.5), those with
     a remote domain that is refused now with policy-violation, whatever else they carry.
     """
     for connection in connections:
-        connection.core.policy = policy
+        connection.core.policy = policy_of(connection.leg)
         if connection.end is None and (fault := _fault(connection, config)) is not None:
             connection.act(connection.core.fail(*fault))
 
@@ -32,8 +34,11 @@ def _fault(connection: Connection, config: Config) -> tuple[str, str] | None:
         return ("host-gone", f"{core.domain} is not hosted here any more") if is_gone else None
     if not isinstance(core, ServerStream):
         return None
-    for left in sorted(_local_domains(core).difference(config.hosted)):
+    perspective = core.policy.perspective
+    for left in sorted(each for each in _local_domains(core) if each not in perspective.ours):
         return "host-gone", f"{left} is not hosted here any more"
+    if any(domain not in perspective.theirs for domain in _remote_domains(core)):
+        return perspective.condition, perspective.text
     if any(config.refuses(domain) for domain in _remote_domains(core)):
         return "policy-violation", "this domain is not admitted here any more"
     return None

@@ -18,10 +18,12 @@ from router.wire.frames import Forward, Frame, Reject, Returned, Sync, Synced
 from router.wire.leases import Leases
 from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
+from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts, cut
 
 _POLL_S: Final = 0.01
 _NONE: Final = Counts(0, 0, 0)
+_UNREAD: Final = StanzaError.of("resource-constraint", "the other side does not read")
 
 # Shares of what may wait in one stream: from the first on its lanes are held back, below the second
 # they go on, with the third between them.
@@ -79,7 +81,7 @@ class Egress:
             self._write(connection, frame)
         elif verdict is Verdict.SEEN:
             connection.outlet.seen(frame)
-        else:
+        elif verdict is Verdict.GAP:
             self._tell(frame.owner, connection.outlet.drop(frame))
         self._watch(connection)
         return True
@@ -104,11 +106,14 @@ class Egress:
         )
         if is_full or not is_read or buffered > self._buffer_bytes // _HIGH:
             self._tell(frame.owner, outlet.hold(frame, is_moving=is_read))
-        if is_full:
+        if is_full and self._leases.keeps_lanes(frame.owner):
             self._tell(frame.owner, outlet.drop(frame))
             return
         limit_bytes = connection.core.peer_limits.max_bytes
-        if limit_bytes is not None and len(octets) > limit_bytes:
+        if is_full:
+            octets, counts = b"", _NONE
+            self._reject(frame, frame.first, frame.counts.total, _UNREAD)
+        elif limit_bytes is not None and len(octets) > limit_bytes:
             octets, counts = self._within(frame, limit_bytes)
         outlet.take(frame, counts.total)
         if octets:
@@ -179,6 +184,7 @@ class Egress:
 
     def _report(self, connection: Connection) -> None:
         self._tell_all(connection.outlet.reports())
+        self._tell_all(connection.outlet.left())
         self._reported.add(connection)
         if self._repeat_timer is None:
             self._repeat_timer = self._loop.call_later(BEAT_INTERVAL_S, self._repeat)
@@ -212,6 +218,11 @@ class Egress:
         return self._room.used_bytes
 
     # --- ends ---
+
+    def release(self, connection: Connection, pair: DomainPair) -> None:
+        """The pair goes by an express lane: each lane, once all of it that was taken is done."""
+        connection.outlet.leave(pair)
+        self._report(connection)  # what is done is known before anything is returned
 
     def stream_gone(self, connection: Connection) -> None:
         """The socket is closed: what did not arrive goes back to its owners."""

@@ -17,18 +17,25 @@ from router.wire.owner import Answer, Owner, Resolved, Sending
 from router.wire.shard import shard_of
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
+from router.xmpp.service import Answer as Reply
 from router.xmpp.service import answer_to
-from router.xmpp.stanza import Counts, bounce, cut, may_bounce
+from router.xmpp.stanza import Counts, Stanza, bounce, cut, may_bounce
+
+SERVICE_LEG: Final = "service"
+"""Of the stream that stands for the router's own address; it is in no metric."""
 
 _TRIAL_S: Final = 0.1
+_NONE: Final = Counts(0, 0, 0)
 _STUCK: Final = StanzaError.of("resource-constraint", "the other side does not read")
 
 
 class Ingress:
     """All lanes that begin at this acceptor.
 
-    Stanzas for the domain `service` are answered here, those for others are routed. Whether a
-    domain gets one more error is `may_bounce_to`'s to say.
+    Stanzas for the domain `service` are answered here, those for others are routed; so are those
+    that `reply_to` has no answer for, since who has the sessions is to see them. `undelivered` is
+    told what comes of stanzas of ours that find no way. Whether a domain gets one more error is
+    `may_bounce_to`'s to say.
     """
 
     def __init__(
@@ -41,6 +48,8 @@ class Ingress:
         to_acceptor: Callable[[str, Frame], None],
         call_later: Callable[[float, Callable[[], None]], object],
         service: str = "",
+        reply_to: Callable[[Stanza], Reply | None] = answer_to,
+        undelivered: Callable[[DomainPair, bytes, StanzaError], None] = lambda *what: None,
         may_bounce_to: Callable[[str], bool] = lambda domain: True,
     ) -> None:
         self._owner = owner
@@ -51,6 +60,8 @@ class Ingress:
         self._call_later = call_later
         self._streams: dict[int, Connection] = {}
         self._service = service
+        self._reply_to = reply_to
+        self._undelivered = undelivered
         self._may_bounce_to = may_bounce_to
         self._lanes: dict[int, dict[DomainPair, Lane]] = {}  # by stream
         self._own_lanes: dict[tuple[int | None, DomainPair], Lane] = {}
@@ -62,9 +73,12 @@ class Ingress:
         self, connection: Connection, pair: DomainPair, counts: Counts, octets: bytes
     ) -> None:
         """Stanzas of an authorised pair arrived: take responsibility, then route them."""
+        came, came_bytes = counts, len(octets)
         if pair.target == self._service:
-            self._answer(connection, pair, octets)
-            _settled(connection, counts.total)
+            counts, octets = self._answer(connection, pair, octets)
+            _settled(connection, came.total - counts.total)
+        if not octets:
+            pass
         elif self._window.has_room(connection, lane := self._lane(connection, pair)):
             self._keep(connection, lane, counts, octets)
             if connection.management is not None:
@@ -74,8 +88,14 @@ class Ingress:
             self._bounce(pair, octets, _STUCK, is_ours=False)
             _settled(connection, counts.total)
         # Counted when it is on its way: the stanza waits for the sum, not the sum for the stanza.
-        self._count("in", connection.leg, counts, len(octets))
+        self._count("in", connection.leg, came, came_bytes)
+        connection.stanzas_in += came.total
+
+    def taken(self, connection: Connection, counts: Counts, octets: int) -> None:
+        """Stanzas for the router's own address, on a stream of its own, are answered there."""
+        self._count("in", connection.leg, counts, octets)
         connection.stanzas_in += counts.total
+        self._counters.add("causeway_stanza_outcomes_total", "answered", by=counts.total)
 
     def _keep(self, connection: Connection, lane: Lane, counts: Counts, octets: bytes) -> None:
         """Send on what is kept at this stream's expense."""
@@ -203,7 +223,8 @@ class Ingress:
             if resolved.error is not None:
                 self._bounce(lane.pair, run.octets, resolved.error, is_ours=is_ours)
             elif not is_ours:
-                self._counters.add("causeway_stanza_outcomes_total", "handed", by=run.counts.total)
+                outcome = "answered" if lane.pair.target == self._service else "handed"
+                self._counters.add("causeway_stanza_outcomes_total", outcome, by=run.counts.total)
             if run.ticket is not None:
                 run.ticket.resolved(run.counts.total)
         if payer is not None and payer.management is not None:
@@ -222,10 +243,11 @@ class Ingress:
     def _bounce(self, pair: DomainPair, octets: bytes, error: StanzaError, is_ours: bool) -> None:
         """Answer each stanza with an error on the way back, where one may be answered.
 
-        Who reads no errors gets no more of them. What we made ourselves is of type error, so it
-        ends here, uncounted.
+        Who reads no errors gets no more of them. What we made ourselves ends here, uncounted: it is
+        of type error, or a session's.
         """
         if is_ours:
+            self._undelivered(pair, octets, error)
             return
         counts, answers = Counts(0, 0, 0), []
         unbounceable = 0
@@ -241,19 +263,31 @@ class Ingress:
         if not answers:
             return
         self._counters.add("causeway_stanza_outcomes_total", "bounced", by=counts.total)
-        lane = self._own_lane(None, pair.inverse())
-        if (sending := self._owner.append(lane, counts, b"".join(answers))) is not None:
+        self.send(pair.inverse(), counts, b"".join(answers))
+
+    def send(self, pair: DomainPair, counts: Counts, octets: bytes) -> None:
+        """Route stanzas of our own making."""
+        lane = self._own_lane(None, pair)
+        if (sending := self._owner.append(lane, counts, octets)) is not None:
             self._send(lane.shard, sending)
 
-    def _answer(self, connection: Connection, pair: DomainPair, octets: bytes) -> None:
+    def _answer(
+        self, connection: Connection, pair: DomainPair, octets: bytes
+    ) -> tuple[Counts, bytes]:
         """Answer stanzas for the router itself; who does not read the answers is not read either.
 
-        A refusal is a bounce, everything else, silence included, is an answer.
+        A refusal is a bounce, everything else, silence included, is an answer. Returns those that
+        are not to be answered here.
         """
-        counts, answers, refusals, total = Counts(0, 0, 0), [], 0, 0
+        counts, answers, refusals, total = _NONE, [], 0, 0
+        others, left = _NONE, []
         for stanza in cut(octets):
+            reply = self._reply_to(stanza)
+            if reply is None:
+                left.append(stanza.octets)
+                others += Counts.one(stanza.kind)
+                continue
             total += 1
-            reply = answer_to(stanza)
             refusals += reply.is_refusal
             if reply.octets is not None:
                 answers.append(reply.octets)
@@ -265,6 +299,7 @@ class Ingress:
             lane = self._own_lane(connection.number, pair.inverse())
             self._askers[lane.number] = connection.number
             self._keep(connection, lane, counts, b"".join(answers))
+        return others, b"".join(left)
 
     def _own_lane(self, asker: int | None, pair: DomainPair) -> Lane:
         """A lane for stanzas of our making, as long as there are any on it."""
@@ -277,7 +312,9 @@ class Ingress:
     # --- figures ---
 
     def count_sent(self, connection: Connection, counts: Counts, octets: int) -> None:
-        """Stanzas were written to a stream."""
+        """Stanzas were written to a stream; what the router's own address takes goes nowhere."""
+        if connection.leg == SERVICE_LEG:
+            return
         self._count("out", connection.leg, counts, octets)
         if connection.direction == "in" and connection.leg == "s2s":
             self._counters.add("causeway_bidi_reuse_total", by=counts.total)

@@ -14,7 +14,7 @@ import zmq
 
 from router.acceptor.syncs import Syncs
 from router.wire.bus import DealerSocket, RouterSocket
-from router.wire.codec import BadFrame, decode, encode
+from router.wire.codec import BadFrame, decode, encode, has_form
 from router.wire.control import Membership
 from router.wire.frames import Announced, Frame, Joined, Sync, Synced
 from router.wire.leases import Leases
@@ -90,14 +90,15 @@ class Links:
         self._joined = {w: v for w, v in self._joined.items() if self._router.send(w, parts)}
 
     def to_acceptor(self, acceptor: str, frame: Frame) -> None:
-        """To an acceptor, ourselves included; dropped when it is gone.
+        """To an acceptor, ourselves included; dropped if it is gone or has no such frames.
 
         One that the supervisor has told us nothing of yet may have heard of us, and have asked.
         """
         if acceptor == self._own_id:
             self._loop.call_soon(self.happened, acceptor, frame)
         elif (dealer := self._dealers.get(acceptor)) is not None:
-            dealer.send(encode(frame))
+            if has_form(frame, version := self.leases.version_of(acceptor)):
+                dealer.send(encode(frame, version))
         elif self._is_to_come(acceptor):
             early = self._early.setdefault(acceptor, [])
             if len(early) < _EARLY_FRAMES:
@@ -111,6 +112,8 @@ class Links:
     def membership(self, message: Membership) -> None:
         """Take the supervisor's word on who is here and who owns what."""
         self._version = message.version
+        self.leases.speaks.clear()
+        self.leases.speaks.update(message.speaks)
         leases, anew, crashed = self.leases, [], set()
         for shard, lease in enumerate(zip(message.owners, message.generations, strict=True)):
             if lease != (leases.owners[shard], leases.generations[shard]):
@@ -137,7 +140,8 @@ class Links:
             self._introduce(worker)
 
     def _sync(self, anew: list[tuple[int, int]], acceptors: list[str]) -> None:
-        """Have every acceptor say what it took of the shards that are leased anew."""
+        """Have every acceptor that can say what it took of the shards that are leased anew."""
+        acceptors = [each for each in acceptors if self.leases.keeps_lanes(each)]
         self._syncs.only(acceptors)
         if anew and acceptors:
             number = self._syncs.begin([shard for shard, _ in anew], acceptors)
@@ -217,7 +221,8 @@ class Links:
             return  # our own membership is late; it will bring us back here
         owned = {shard for shard in range(SHARDS) if self.leases.owners[shard] == worker}
         if version == self._version:
-            self._know([shard for shard in owned if self.leases.live[shard]], is_told=True)
+            live = [shard for shard in owned if self.leases.live[shard]]
+            self._know(live, is_told=self.leases.keeps_lanes(worker))
         won = frozenset(
             shard
             for shard in owned

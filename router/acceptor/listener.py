@@ -13,7 +13,7 @@ from router.acceptor.openings import Openings
 
 log = structlog.get_logger()
 
-Kind = Literal["s2s", "s2s_direct_tls", "components"]
+Kind = Literal["s2s", "s2s_direct_tls", "components", "inside"]
 BACKLOG: Final = 1024
 
 
@@ -28,7 +28,7 @@ class _Accepted(asyncio.Protocol):
         accepted = cast(asyncio.Transport, transport)
         peer = accepted.get_extra_info("peername")
         connection = self._make()
-        is_ours = connection.leg == "component"
+        is_ours = connection.leg in ("component", "server")
         if not peer or not self._admission.admit(connection.number, peer[0], is_ours=is_ours):
             connection.refused()
             accepted.abort()
@@ -53,6 +53,7 @@ class Listener:
             "s2s": lambda: self._openings.inbound(direct_tls=False),
             "s2s_direct_tls": lambda: self._openings.inbound(direct_tls=True),
             "components": self._openings.component,
+            "inside": lambda: self._openings.inbound(direct_tls=False, leg="server"),
         }
         for kind, bound in sockets.items():
             for each in bound:

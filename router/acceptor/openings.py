@@ -7,7 +7,8 @@ of them is the acceptor's. Called by the listener and by the dialer.
 import asyncio
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Final
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from OpenSSL import SSL
 
@@ -16,13 +17,15 @@ from router.acceptor.connection import Connection, Hub
 from router.acceptor.dialling.addresses import Listening
 from router.acceptor.dialling.attempts import Approach
 from router.acceptor.dialling.dns import Target
-from router.acceptor.policies import stream_policy
+from router.acceptor.policies import inside_policy, stream_policy
 from router.config import Config
 from router.xmpp.component import ComponentStream
+from router.xmpp.e2e import EndToEndStream
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
+from router.xmpp.policy import Policy
 from router.xmpp.receiving import ReceivingStream
-from router.xmpp.s2s import ServerStream
+from router.xmpp.xmlstream import XmlStream
 
 _STREAM_ID_CHARS: Final = 32
 _IDS_DRAWN_AT_ONCE: Final = 64
@@ -36,6 +39,8 @@ def _stream_ids() -> Iterator[str]:
 
 
 _ids: Final = _stream_ids()
+
+Kept = TypeVar("Kept", bound=Connection)
 
 
 def new_stream_id() -> str:
@@ -57,7 +62,7 @@ class Openings:
     def __init__(self, hub: Hub, loop: asyncio.AbstractEventLoop, config: Config) -> None:
         self._hub = hub
         self._loop = loop
-        self.policy = stream_policy(config)
+        self._go_by(config)
         self._level = config.delivery.level
         self.lost: Callable[[DomainPair], tuple[str, int]] = lambda pair: ("", 0)
         """The lost stream that a new one for the pair is to go on with."""
@@ -69,34 +74,46 @@ class Openings:
 
     def reload(self, config: Config) -> list[str]:
         """Connections from now on go by another configuration; what is wrong with certificates."""
-        self.policy = stream_policy(config)
+        self._go_by(config)
         self._level = config.delivery.level
         self._component_secrets = _component_secrets(config)
         return self.certificates.reload(config.tls.certificates, config.hosted)
 
-    def inbound(self, *, direct_tls: bool) -> Connection:
-        """A connection a remote server opened."""
-        core = ReceivingStream(self.policy, new_stream_id, self._loop.time(), direct_tls=direct_tls)
+    def _go_by(self, config: Config) -> None:
+        self._outside = stream_policy(config)
+        inner = replace(self._outside, tls_required=config.e2e.tls_required)
+        self._by_leg = {"server": inside_policy(config), "e2e": inner}
+        self._servers = config.servers
+
+    def policy_of(self, leg: str) -> Policy:
+        """What streams of this leg go by: "server" and "e2e" have their own."""
+        return self._by_leg.get(leg, self._outside)
+
+    def inbound(self, *, direct_tls: bool, leg: str = "s2s") -> Connection:
+        """A connection a server opened: a remote one, or for the leg "server" one behind us."""
+        now = self._loop.time()
+        core = ReceivingStream(self.policy_of(leg), new_stream_id, now, direct_tls=direct_tls)
 
         def context() -> SSL.Context:
             if direct_tls:
                 return self.certificates.direct_context()
             return self.certificates.starttls_context(core.local)
 
-        return self._connection(core, "in", "s2s", context, direct_tls=direct_tls)
+        return self._connection(core, "in", leg, context, direct_tls=direct_tls)
 
     def component(self) -> Connection:
         """A connection a component opened."""
         core = ComponentStream(
-            self.policy, new_stream_id, self._component_secrets, self._loop.time()
+            self._outside, new_stream_id, self._component_secrets, self._loop.time()
         )
         return self._connection(core, "in", "component", None)
 
     def outbound(self, pair: DomainPair, target: Target, approach: Approach) -> Connection:
         """A connection we are about to open to `target`, for `pair`."""
         direct = target.tls == "direct"
+        leg = "server" if pair.target in self._servers else "s2s"
         core = InitiatingStream(
-            self.policy,
+            self.policy_of(leg),
             new_stream_id,
             pair,
             self._loop.time(),
@@ -108,33 +125,53 @@ class Openings:
         return self._connection(
             core,
             "out",
-            "s2s",
+            leg,
             lambda: self.certificates.client_context(pair.sender, direct_tls=direct),
             server_name=pair.target,
             direct_tls=direct,
         )
 
+    def inner(
+        self, hub: Hub, core: EndToEndStream, direction: str, local: str, peer: str
+    ) -> Connection:
+        """An end-to-end stream, to be put on whatever transport was agreed on for it."""
+
+        def context() -> SSL.Context:
+            if direction == "in":
+                return self.certificates.starttls_context(local)
+            return self.certificates.client_context(local, direct_tls=False)
+
+        return self._connection(core, direction, "e2e", context, server_name=peer, hub=hub)
+
+    def keep(self, make: Callable[[int], Kept]) -> Kept:
+        """Number a connection that somebody else makes, and keep it among the others."""
+        number, self._next_number = self._next_number, self._next_number + 1
+        made = make(number)
+        self.open[number] = made
+        return made
+
     def _connection(
         self,
-        core: ServerStream | ComponentStream,
+        core: XmlStream,
         direction: str,
         leg: str,
         tls_context: Callable[[], SSL.Context] | None,
         *,
         server_name: str | None = None,
         direct_tls: bool = False,
+        hub: Hub | None = None,
     ) -> Connection:
-        number, self._next_number = self._next_number, self._next_number + 1
-        connection = self.open[number] = Connection(
-            self._hub,
-            self._loop,
-            core,
-            number=number,
-            direction=direction,
-            leg=leg,
-            tls_context=tls_context,
-            server_name=server_name,
-            direct_tls=direct_tls,
-            level=self._level,
+        return self.keep(
+            lambda number: Connection(
+                hub or self._hub,
+                self._loop,
+                core,
+                number=number,
+                direction=direction,
+                leg=leg,
+                tls_context=tls_context,
+                server_name=server_name,
+                direct_tls=direct_tls,
+                level=self._level,
+            )
         )
-        return connection

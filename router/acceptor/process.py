@@ -49,7 +49,7 @@ logger = structlog.get_logger()
 _NEWS_S = 0.05
 _SETTLE_LIMIT_S = 2.0
 _SETTLE_STEP_S = 0.005
-_PHASES = (1, 2, 3, 4)
+_PHASES = (0, 1, 2, 3, 4)
 
 
 class Process:
@@ -147,8 +147,7 @@ class Process:
             for part in answers(message.request, found):
                 self._send(part)
         elif isinstance(message, PeerFacts):
-            for plain in message.facts:
-                self._acceptor.memory.take(Learned.from_plain(plain))
+            self._acceptor.memory.take_all(message.facts)
         elif isinstance(message, Reload):
             self._send(Reloaded(message.number, self._reload()))
         elif isinstance(message, Drain):

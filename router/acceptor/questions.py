@@ -30,6 +30,11 @@ def answer(ask: Ask, acceptor: Acceptor, own_id: str, now: float) -> Rows:
                 *({"part": "stream", **row} for row in streams),
                 *({"part": "note", "acceptor": own_id, **row} for row in notes),
             ]
+        case "e2e", ():
+            return [{"acceptor": own_id, **row} for row in acceptor.end_to_end.rows()]
+        case "e2e open", (peer,) if acceptor.end_to_end.is_here():
+            log.info("e2e.open_asked", peer=peer)
+            return [{"acceptor": own_id, "peer": peer, "sid": acceptor.end_to_end.open(peer)}]
         case "close", (local, remote):
             return _close(acceptor, DomainPair(local, remote), own_id, now)
     return ()

@@ -40,6 +40,7 @@ class Reception:
         dialer: Dialer,
         verifications: Verifications,
         overload: Overload,
+        service_answered: Callable[[frames.AttachAnswer], None],
         *,
         clock: Callable[[], float],
         to_shard: Callable[[int, Frame], None],
@@ -51,6 +52,7 @@ class Reception:
         self._resumptions = resumptions
         self._dialer = dialer
         self._overload = overload
+        self._service_answered = service_answered
         self._clock = clock
         self._to_shard = to_shard
         self._to_acceptor = to_acceptor
@@ -66,6 +68,7 @@ class Reception:
             frames.Ended: self._ended,
             frames.Dial: self._dial,
             frames.Retire: self._retire,
+            frames.Release: self._release,
             frames.VerifyKey: self._verify,
             frames.Verified: lambda _, frame: verifications.verified(frame),
             frames.AttachAnswer: self._attach_answered,
@@ -129,7 +132,13 @@ class Reception:
         if (connection := self._connections.get(frame.stream)) is not None:
             connection.close()
 
+    def _release(self, _: str, frame: frames.Release) -> None:
+        if (connection := self._outlet(frame.stream)) is not None:
+            self._egress.release(connection, frame.pair)
+
     def _attach_answered(self, _: str, frame: frames.AttachAnswer) -> None:
         connection = self._connections.get(frame.request)
         if connection is not None and isinstance(connection.core, ComponentStream):
             connection.act(connection.core.answer_attach(frame.accepted, self._clock()))
+        else:
+            self._service_answered(frame)

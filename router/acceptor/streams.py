@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from router.acceptor.connection import Connection
 from router.xmpp.component import ComponentStream
+from router.xmpp.e2e import EndToEndStream
 from router.xmpp.pair import DomainPair
 from router.xmpp.s2s import ServerStream
 from router.xmpp.states import Phase
@@ -17,8 +18,9 @@ def names(connection: Connection) -> dict[str, object]:
     domains: dict[str, object] = {}
     if isinstance(core, ComponentStream):
         domains = {"domain": core.domain}
-    elif isinstance(core, ServerStream):
-        domains = {"local": core.local, "remote": core.remote}
+    elif isinstance(core, ServerStream | EndToEndStream):
+        local, remote = _ends(core)
+        domains = {"local": local, "remote": remote}
     return {"stream": connection.number, "direction": connection.direction, **domains}
 
 
@@ -30,7 +32,7 @@ def rows(connections: Iterable[Connection], acceptor: str, now: float) -> list[d
 def carries(connection: Connection, pair: DomainPair) -> bool:
     """Whether the stream may carry the pair, one way or the other."""
     core = connection.core
-    return isinstance(core, ServerStream) and (
+    return isinstance(core, ServerStream | EndToEndStream) and (
         pair in core.grants.send or pair.inverse() in core.grants.receive
     )
 
@@ -46,9 +48,9 @@ def rows_for_pair(
     found = []
     for connection in connections:
         core = connection.core
-        if not isinstance(core, ServerStream) or connection.end is not None:
+        if not isinstance(core, ServerStream | EndToEndStream) or connection.end is not None:
             continue
-        if carries(connection, pair) or (core.local, core.remote) == pair:
+        if carries(connection, pair) or _ends(core) == pair:
             verdict = core.evidence.proves(pair.target) if connection.session is not None else None
             shown = _row(connection, acceptor, now)
             del shown["pairs"]  # there may be hundreds
@@ -70,8 +72,8 @@ def _row(connection: Connection, acceptor: str, now: float) -> dict[str, object]
     session = connection.session
     local = remote = ""
     pairs: list[str] = []
-    if isinstance(core, ServerStream):
-        local, remote = core.local, core.remote
+    if isinstance(core, ServerStream | EndToEndStream):
+        local, remote = _ends(core)
         pairs = sorted(str(pair) for pair in core.grants.send | core.grants.receive)
     elif isinstance(core, ComponentStream):
         local = core.domain
@@ -92,6 +94,13 @@ def _row(connection: Connection, acceptor: str, now: float) -> dict[str, object]
         "stanzas_out": connection.stanzas_out,
         "age_s": round(now - connection.opened_at, 3),
     }
+
+
+def _ends(core: ServerStream | EndToEndStream) -> tuple[str, str]:
+    """Between whom the stream is: us first."""
+    if isinstance(core, EndToEndStream):
+        return core.ends.local, core.ends.peer
+    return core.local, core.remote
 
 
 def _state(core: XmlStream) -> str:

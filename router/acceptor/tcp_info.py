@@ -1,7 +1,9 @@
 """What the kernel knows of a TCP connection (TCP_INFO, Linux 4.1 or later). `Connection` asks."""
 
+import fcntl
 import socket
 import struct
+import termios
 from typing import Final, NamedTuple
 
 # Offsets in struct tcp_info: tcpi_bytes_acked, tcpi_last_ack_recv in milliseconds, and tcpi_rtt in
@@ -34,3 +36,14 @@ def tcp_info(connected: socket.socket | None) -> TcpInfo | None:
         struct.unpack_from("I", octets, _LAST_ACK)[0] / 1e3,
         struct.unpack_from("I", octets, _RTT)[0] / 1e6,
     )
+
+
+def unacknowledged(connected: socket.socket | None) -> int:
+    """Octets that were written and that the other kernel has not acknowledged; 0 if unknown."""
+    if connected is None:
+        return 0
+    try:
+        octets = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):
+        return 0
+    return int(struct.unpack("i", octets)[0])

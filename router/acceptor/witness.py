@@ -96,8 +96,21 @@ class Witness:
     def key_judged(self, connection: Connection, pair: DomainPair, verdict: str) -> None:
         """Its authoritative server has spoken on the key, or did not."""
         self._note(connection, pair.inverse(), "verified", verdict=verdict)
+        if verdict == "invalid":
+            self._counters.add("causeway_claims_refused_total", connection.leg)
         if verdict != "valid":
             log.warning("dialback.key_refused", local=pair.target, remote=pair.sender, why=verdict)
+
+    def claim_refused(self, connection: Connection, pair: DomainPair) -> None:
+        """A peer claimed a domain that no peer can be at its end of the stream."""
+        self._counters.add("causeway_claims_refused_total", connection.leg)
+        log.warning(
+            "claim.refused",
+            local=pair.target,
+            remote=pair.sender,
+            leg=connection.leg,
+            address=connection.address,
+        )
 
     def closed(self, connection: Connection, event: events.StreamClosed) -> None:
         """The stream is over."""

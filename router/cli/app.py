@@ -9,6 +9,7 @@ from router.cli import acceptor, bench, worker
 from router.cli.check import check
 from router.cli.close import close
 from router.cli.demo import demo
+from router.cli.e2e import e2e
 from router.cli.explain import explain
 from router.cli.health import health
 from router.cli.init import init
@@ -31,6 +32,7 @@ app.command()(streams)
 app.command()(pairs)
 app.command()(explain)
 app.command()(close)
+app.add_typer(e2e)
 app.command()(restart)
 app.command()(health)
 app.command()(demo)

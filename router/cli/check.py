@@ -16,10 +16,10 @@ from router.cli.options import (
     print_json,
 )
 from router.config import Config
-from router.config_file import certificate_of
+from router.config_certificates import certificate_of
 
 DomainArgument = Annotated[
-    str | None, typer.Argument(metavar="DOMAIN", help="A remote domain to look at.")
+    str | None, typer.Argument(metavar="DOMAIN", help="A remote domain, or one behind us.")
 ]
 FromOption = Annotated[
     str | None,
@@ -40,7 +40,7 @@ def check(
     """
     loaded = load_or_exit(config, as_json=as_json, create_secret=False)
     if domain is not None:
-        is_good = _check_domain(loaded, domain, local or loaded.hosted[0], as_json=as_json)
+        is_good = _check_domain(loaded, domain, local, as_json=as_json)
     elif local is not None:
         raise typer.BadParameter("goes with DOMAIN", param_hint="--from")
     else:
@@ -52,7 +52,7 @@ def check(
 # --- a remote domain -----------------------------------------------------------------------------
 
 
-def _check_domain(config: Config, domain: str, local: str, *, as_json: bool) -> bool:
+def _check_domain(config: Config, domain: str, local: str | None, *, as_json: bool) -> bool:
     import uvloop
 
     from router.acceptor.certificates.verdict import TrustAnchorError
@@ -60,23 +60,32 @@ def _check_domain(config: Config, domain: str, local: str, *, as_json: bool) -> 
     from router.cli.check_report import lines
     from router.xmpp.pair import DomainPair
 
-    pair = DomainPair(_name(local, "--from"), _name(domain, "DOMAIN"))
-    if pair.sender not in config.hosted:
+    target = _name(domain, "DOMAIN")
+    is_behind_us = target in config.servers
+    sender = _STRANGER if is_behind_us else _names(config)[0]
+    pair = DomainPair(_name(local, "--from") if local else sender, target)
+    if not is_behind_us and pair.sender not in config.hosts:
         raise typer.BadParameter(f"{pair.sender} is not hosted here", param_hint="--from")
-    if pair.target in config.hosted:
+    if not is_behind_us and pair.target in config.hosts:
         raise typer.BadParameter(f"{pair.target} is hosted here", param_hint="DOMAIN")
     try:
         report = uvloop.run(examined(config, pair))
     except TrustAnchorError as error:
         typer.echo(f"tls.trust_anchors: {error}", err=True)
         return False
-    own = _own_certificate(config, pair.sender)
+    has_own = pair.sender in config.hosts and certificate_of(config.tls, pair.sender)
+    own = _own_certificate(config, pair.sender) if has_own else None
     if as_json:
         print_json({**report, "own_certificate": own})
     else:
         for line in lines(report, own):
             typer.echo(line)
     return bool(report["ok"])
+
+
+def _names(config: Config) -> list[str]:
+    """The hosted domains but for those that stand for all below another."""
+    return [name for name in config.hosted if not name.startswith("*")]
 
 
 def _name(text: str, hint: str) -> str:
@@ -87,6 +96,9 @@ def _name(text: str, hint: str) -> str:
     except jid.JidError as error:
         raise typer.BadParameter(str(error), param_hint=hint) from None
 
+
+_STRANGER: Final = "stranger.invalid"
+"""In whose name a server behind the router is looked at: to it we are everybody else."""
 
 _READERS: Final = {
     "compiled": "compiled",
@@ -104,7 +116,7 @@ def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
     from router.supervisor.memory_limit import memory_limit_bytes
     from router.xmpp.reader import IMPLEMENTATION
 
-    domains = [_domain(config, name) for name in config.hosted]
+    domains = [_domain(config, name) for name in _names(config)]
     ports = listeners(config)
     store = CertificateStore(config.tls.certificates, config.hosted)
     problems = [_problem(file, "tls.certificates", message) for message in store.problems()]
@@ -135,8 +147,12 @@ def _check_config(file: Path, config: Config, *, as_json: bool) -> bool:
                 typer.echo(f"  {each['kind']}: {each['address']} is held by the running router")
         typer.echo(f"  stanza reader: {_READERS[IMPLEMENTATION]}")
         typer.echo(f"  memory: {words(config)}")
-        if config.dialback.enabled and not config.dialback.secret:
-            typer.echo(f"{config.dialback.secret_file} will be created when the router starts")
+        for needed, table in (
+            (config.dialback.enabled, config.dialback),
+            (bool(config.listen.inside), config.inside),
+        ):
+            if needed and not table.secret:
+                typer.echo(f"{table.secret_file} will be created when the router starts")
     return not problems
 
 
@@ -147,9 +163,16 @@ def _problem(file: Path, key: str, message: str) -> dict[str, str]:
 def _domain(config: Config, name: str) -> dict[str, Any]:
     return {
         "domain": name,
-        "attach": "router" if name == config.service else config.domains[name].attach,
+        "attach": _attachment(config, name),
         "certificate": _own_certificate(config, name),
     }
+
+
+def _attachment(config: Config, name: str) -> str:
+    if name == config.service:
+        return "router"
+    domain = config.domains[name]
+    return f"{domain.attach} at {domain.target}" if domain.target else domain.attach
 
 
 def _own_certificate(config: Config, domain: str) -> dict[str, Any]:

@@ -28,7 +28,8 @@ _NEVER: Final = "multicast, unspecified or IPv4-mapped"
 
 
 async def examined(config: Config, pair: DomainPair) -> dict[str, Any]:
-    """Everything about the target of `pair`, whose sender is hosted here. Never hangs.
+    """Everything about the target of `pair`, whose sender is hosted here; or the target's server
+    stands behind us, and we are the sender to it. Never hangs.
 
     `ok`: the router could open a stream on which the pair's stanzas leave. The look-ups
     have twice `dns.timeout_s`, all connections together 10 s. Raises TrustAnchorError.
@@ -40,14 +41,14 @@ async def examined(config: Config, pair: DomainPair) -> dict[str, Any]:
         resolver,
         _listening(config),
         CertificateStore(config.tls.certificates, config.hosted),
-        Verifier(config.tls.trust_anchors),
+        Verifier(_anchors(config, pair.target)),
     )
     peer = config.peer(pair.target)
     report: dict[str, Any] = {
         "ok": False,
         "local": pair.sender,
         "remote": pair.target,
-        "route": "dns" if peer.target is None else "static",
+        "route": _route(config, pair.target),
         "services": [] if peer.target else await view.services(),
         "is_fallback": False,
         "problem": "",
@@ -68,6 +69,17 @@ async def examined(config: Config, pair: DomainPair) -> dict[str, Any]:
     if denied:
         return report | {"problem": denied}
     return report | _used(report["targets"])
+
+
+def _anchors(config: Config, domain: str) -> str:
+    own = config.inside.trust_anchors if domain in config.servers else None
+    return own or config.tls.trust_anchors
+
+
+def _route(config: Config, domain: str) -> str:
+    if domain in config.servers:
+        return "inside"
+    return "dns" if config.peer(domain).target is None else "static"
 
 
 def _denied(config: Config, domain: str) -> str:
@@ -189,11 +201,14 @@ class _View:
             why_not = "there is no TLS"
         else:
             why_not = "it does not offer EXTERNAL for our certificate"
-        if not self.config.dialback.enabled:
+        if not self._uses_dialback():
             return {"by": "none", "reason": f"{why_not}, and dialback is off here"}
         if not offer.dialback or not sight.stream_id:
             return {"by": "none", "reason": f"{why_not}, and it does not speak dialback"}
         return {"by": "dialback", "reason": f"{why_not}; it will ask our domain's server back"}
+
+    def _uses_dialback(self) -> bool:
+        return self.pair.target in self.config.servers or self.config.dialback.enabled
 
     def _certificate(self, sight: Sight) -> dict[str, Any]:
         if sight.session is None or sight.evidence is None or not sight.session.chain:
@@ -219,14 +234,15 @@ class _View:
             return {"would": False, "reason": "it does not offer bidi"}
         if not self.config.peer(self.pair.target).bidi:
             return {"would": False, "reason": "offered, but the configuration turns it off"}
-        if not (self.config.dialback.enabled or proves):
+        if not (self._uses_dialback() or proves):
             return {"would": False, "reason": "offered, but it has not the proof we would want"}
         return {"would": True, "reason": f"offered in {', '.join(offer.bidi)}"}
 
 
 def _listening(config: Config) -> Listening:
     listening = Listening()
-    for address in (*config.listen.s2s, *config.listen.s2s_direct_tls):
+    listen = config.listen
+    for address in (*listen.s2s, *listen.s2s_direct_tls, *listen.inside):
         listening.add(*address)
     return listening
 

@@ -15,6 +15,7 @@ def listeners(config: Config) -> list[dict[str, Any]]:
         "s2s": listen.s2s,
         "s2s_direct_tls": listen.s2s_direct_tls,
         "components": listen.components,
+        "inside": listen.inside,
         "http": (listen.http,),
     }
     return [

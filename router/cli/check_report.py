@@ -21,13 +21,15 @@ _FAILED: Final = {"silence": "no answer", "error": "cannot be had: the name serv
 Said = Mapping[str, Any]
 
 
-def lines(report: Said, own: Said) -> Iterator[str]:
-    """All of it, section by section; `own` is our certificate as `described`."""
+def lines(report: Said, own: Said | None) -> Iterator[str]:
+    """All of it, section by section; `own` is our certificate as `described`, if we show one."""
     yield f"{report['remote']} as {report['local']} sees it"
-    yield _row("we show", _own(own), 2)
+    yield _row("we show", _own(own) if own is not None else "no certificate", 2)
     yield ""
     if report["route"] == "static":
         yield 'a static route, by [peers."…"] target'
+    elif report["route"] == "inside":
+        yield 'a server behind the router, by [domains."…"] target'
     for service in report["services"]:
         yield from _service(service)
     if report["is_fallback"]:

@@ -81,6 +81,9 @@ def lines(answer: Row) -> Iterator[str]:
     known = (_fact(row, answer["now"]) for row in answer["peer"])
     yield from _section(f"What is known of {answer['remote']}", known)
     yield from _section("What happened", _time_line(answer["history"]))
+    if (inside := answer.get("inside")) is not None:
+        title = f"Inside, between {inside['local']} and the server of {inside['remote']}"
+        yield from _section(title, lines(inside))
 
 
 def _way(way: Row) -> Iterator[str]:

@@ -37,6 +37,7 @@ SAMPLE: Final = """\
 #s2s            = ["[::]:5269"]         # other servers, STARTTLS
 #s2s_direct_tls = ["[::]:5270"]         # other servers, TLS from the start (XEP-0368)
 #components     = ["127.0.0.1:5347"]    # your servers, as components (XEP-0114)
+#inside         = []                    # the servers behind us, STARTTLS; they dial nobody else
 #http           = "127.0.0.1:5280"      # /metrics /live /ready /api and the status page
 
 [processes]
@@ -55,6 +56,14 @@ SAMPLE: Final = """\
 [dialback]
 #enabled     = true
 #secret_file = "dialback.secret"        # created when missing; the same on every node
+
+# The servers behind us, of domains with attach = "server": what proves them, and us to them.
+[inside]
+#require       = "dialback"             # dialback to their target, or a certificate; or certificate
+#trust_anchors = "system"               # default: as in [tls]
+#trust_address = false                  # what comes from the address of a target is its domain
+#tls_required  = true
+#secret_file   = "inside.secret"        # created when missing; never that of [dialback]
 
 [dns]
 #resolvers        = ["127.0.0.1:53"]    # default: the system's
@@ -117,11 +126,30 @@ SAMPLE: Final = """\
 #[e2e]
 #jid = "relay.montague.example"         # the router's own address: answers pings and discovery; it
                                         # needs a certificate, and is no table of [domains]
+# End-to-end streams (XEP-0246), for those who are listed; a domain stands for all addresses at it.
+#accept        = ["capulet.example"]    # who may open a session, besides the peers of express lanes
+#tls_required  = true                   # inside the stream
+#socks5        = ["192.0.2.1:1080"]     # where peers may connect to: else in-band, in stanzas
+#socks5_public = ["relay.montague.example:1080"]   # what to tell them, if that differs
+#proxy         = false                  # relay bytestreams of those who are listed (XEP-0065)
+#server        = "10.0.0.9:5347"        # the address is a component of this server, with a secret
+#secret        = ""
+# A lane to another router, past the servers in between; it has one to us, for the same pairs.
+#[[e2e.express]]
+#peer  = "relay.capulet.example"
+#pairs = [["montague.example", "capulet.example"]]
 
 # A domain hosted here: it attaches as a component, with this secret.
 [domains."montague.example"]
 attach = "component"
 secret = ""                             # choose one, or secret_file = "montague.secret"
+
+# And one whose server stands behind us; "*.verona.example" is all below it.
+#[domains."verona.example"]
+#attach     = "server"
+#target     = "10.0.0.7:5269"
+#target_tls = "starttls"                # or "direct"
+#bidi       = true
 
 # Every remote domain, unless it has a table of its own, or "*.example.org" is nearer. With
 # deny = true here and deny = false there, only those listed are admitted.

@@ -17,7 +17,7 @@ from router.acceptor.dialling.addresses import connect
 from router.acceptor.dialling.attempts import Approach, ended
 from router.acceptor.dialling.dns import Target
 from router.acceptor.openings import new_stream_id
-from router.acceptor.policies import stream_policy
+from router.acceptor.policies import inside_policy, stream_policy
 from router.acceptor.tls import TlsSession
 from router.config import Config
 from router.xmpp import bidi, external, names
@@ -97,7 +97,7 @@ class _Hub:
     def moved(self, connection: Connection, before: Phase) -> None:
         pass
 
-    def evidence(self, session: TlsSession) -> Evidence:
+    def evidence(self, connection: Connection, session: TlsSession) -> Evidence:
         self.sight.evidence = self.verifier.evidence(session.chain)
         return self.sight.evidence
 
@@ -189,10 +189,11 @@ async def look(
 def _policy(config: Config, domain: str) -> Policy:
     """The router's, but for its demands on the certificate: those are judged afterwards."""
     peer = config.peer(domain)
+    policy = inside_policy(config) if domain in config.servers else stream_policy(config)
     return replace(
-        stream_policy(config),
+        policy,
         rule=lambda _: PeerRule(require_certificate=False, bidi=peer.bidi),
-        tls_required=config.tls.required or peer.require == "certificate",
+        tls_required=policy.tls_required or peer.require == "certificate",
         close_timeout_s=_CLOSE_S,
     )
 

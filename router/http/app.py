@@ -4,7 +4,7 @@ Nothing a peer chose is shown outside /api, and nothing is logged per request.
 """
 
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -63,6 +63,14 @@ class Node(Protocol):
         """Close all streams that carry the pair in order; a row for each."""
         ...
 
+    async def sessions(self) -> Sequence[Mapping[str, object]]:
+        """One row for each session of an end-to-end stream."""
+        ...
+
+    async def open_session(self, peer: str) -> Sequence[Mapping[str, object]]:
+        """Begin a session with this address; a row for it."""
+        ...
+
     def restart(self) -> bool:
         """Replace every process, one after another; False when that cannot be now."""
         ...
@@ -115,6 +123,12 @@ def application(node: Node, http_address: str, *, acts: bool = False) -> web.App
     async def close(request: web.Request) -> web.Response:
         return web.json_response(await node.close(*_domains(request)))
 
+    async def show_sessions(_request: web.Request) -> web.Response:
+        return web.json_response(await node.sessions())
+
+    async def open_session(request: web.Request) -> web.Response:
+        return web.json_response(await node.open_session(_address(request, "peer")))
+
     async def show_restart(_request: web.Request) -> web.Response:
         return web.json_response(node.restarting())
 
@@ -143,10 +157,12 @@ def application(node: Node, http_address: str, *, acts: bool = False) -> web.App
     app.router.add_get("/api/pairs", show_pairs)
     app.router.add_get("/api/explain", explain)
     app.router.add_get("/api/listeners", show_listeners)
+    app.router.add_get("/api/e2e", show_sessions)
     app.router.add_get("/api/restart", show_restart)
     if acts:
         app.router.add_post("/api/restart", restart)
         app.router.add_post("/api/close", close)
+        app.router.add_post("/api/e2e/open", open_session)
     return app
 
 
@@ -179,9 +195,17 @@ def _domains(request: web.Request) -> tuple[str, str]:
 
 
 def _domain(request: web.Request, name: str) -> str:
+    return _parsed(request, name, jid.domain)
+
+
+def _address(request: web.Request, name: str) -> str:
+    return _parsed(request, name, jid.normal)
+
+
+def _parsed(request: web.Request, name: str, parse: Callable[[str], str]) -> str:
     text = request.query.get(name, "")
     try:
-        return jid.domain(text)
+        return parse(text)
     except jid.JidError as error:
         reason = f"{text[:256]!r}: {error}" if text else "is missing"
         raise web.HTTPBadRequest(text=f"{name} {reason}\n") from None

@@ -13,7 +13,7 @@ from typing import Final
 from router.config import Config
 from router.log import logger
 from router.metrics import Counters, Ledger
-from router.peer_memory import Learned, PeerMemory
+from router.peer_memory import PeerMemory
 from router.supervisor.adoption import Orphan
 from router.supervisor.door import Newcomer
 from router.supervisor.lease import Lease
@@ -28,6 +28,8 @@ from router.supervisor.run_dir import RunDir
 from router.supervisor.tasks import Tasks
 from router.wire.control import (
     BEAT_INTERVAL_S,
+    OLDEST,
+    SPOKEN,
     Answer,
     Beat,
     Drained,
@@ -219,8 +221,9 @@ class Crew:
     def _announce(self, newcomer: Child | None = None) -> None:
         """Tell everybody of a change; without one, only the newcomer how things are."""
         told: Iterable[Child] = [newcomer] if newcomer is not None else []
-        if self.roster.announcement(self.processes.that_serve("acceptor")):
-            told = (child for child in self.processes if child.is_ready)
+        serving = [*self.processes.that_serve("acceptor"), *self.processes.that_serve("worker")]
+        if self.roster.announcement(serving):
+            told = serving
         for child in told:
             child.send(self.roster.membership)
 
@@ -279,7 +282,10 @@ class Crew:
         self._greeted(link, child, message)
 
     def _greeted(self, link: ControlLink, child: Child, hello: Hello) -> None:
-        child.link = link
+        child.link, child.speaks = link, hello.speaks
+        if child.speaks < SPOKEN:
+            link.speaks = OLDEST
+            log.warning("process.earlier_version", process=child.id, speaks=child.speaks)
         child.heard_s = asyncio.get_running_loop().time()
         self._by_link[link] = child
         if hello.config and hello.config != self.digest:
@@ -303,8 +309,7 @@ class Crew:
 
     def _learned(self, source: Child, message: PeerFacts) -> None:
         """What one acceptor learned, all know, and those that come after it."""
-        for plain in message.facts:
-            self._memory.take(Learned.from_plain(plain))
+        self._memory.take_all(message.facts)
         for acceptor in self.processes.that_serve("acceptor"):
             if acceptor is not source:
                 acceptor.send(message)

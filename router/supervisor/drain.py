@@ -14,7 +14,7 @@ from router.wire.control import DRAIN_BEGIN, DRAIN_END, Drain
 Wait = Callable[[Callable[[], bool], float], Awaitable[None]]
 """Wait until the condition holds, for at most so many seconds."""
 
-PHASE_LIMITS_S: Final = {1: 6.0, 2: 6.0, 3: 6.0, 4: 15.0}
+PHASE_LIMITS_S: Final = {0: 3.0, 1: 6.0, 2: 6.0, 3: 6.0, 4: 15.0}
 PHASES_LIMIT_S: Final = 15.0
 """What the early phases leave over is for the last."""
 END_LIMITS_S: Final[dict[Role, float]] = {"acceptor": 2.0, "worker": 1.0}

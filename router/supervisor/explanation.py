@@ -39,7 +39,10 @@ _FAILURES: Final = frozenset({"dial_failed", "refused"})
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the configuration alone says; `refuses` is `Config.refuses` of the remote domain."""
+    """What the configuration alone says; `refuses` is `Config.refuses` of the remote domain.
+
+    On the leg to a server behind us we speak for every local domain, and its own counts as remote.
+    """
 
     hosts_local: bool
     hosts_remote: bool
@@ -69,6 +72,7 @@ class Explanation:
     streams: Sequence[Row]
     peer: Sequence[Row]
     history: Sequence[Row]
+    inside: "Explanation | None" = None
 
 
 def explanation(
@@ -296,7 +300,8 @@ def stanzas(count: int) -> str:
 
 def proof(mechanism: str) -> str:
     """A mechanism as people call it."""
-    return {"external": "certificate", "dialback": "dialback"}.get(mechanism, mechanism)
+    said = {"external": "certificate", "e2e": "the session of an express lane"}
+    return said.get(mechanism, mechanism)
 
 
 def proof_of_peer(row: Row) -> str:

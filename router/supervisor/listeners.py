@@ -15,7 +15,7 @@ from typing import Final
 from router.config import Address, Config
 
 BACKLOG: Final = 4096
-KINDS: Final = ("s2s", "s2s_direct_tls", "components")
+KINDS: Final = ("s2s", "s2s_direct_tls", "components", "inside")
 _ANY_IPV6: Final = "::"
 _ANY_IPV4: Final = "0.0.0.0"
 

@@ -12,22 +12,29 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal
 
-from router.wire.control import BEAT_INTERVAL_S, Message
+from router.wire.control import BEAT_INTERVAL_S, SPOKEN, Message
 from router.wire.control_link import ControlLink
 
 Role = Literal["acceptor", "worker"]
 
 MISSED_BEATS: Final = 4
 START_GRACE_S: Final = 5.0
+"""CPU time that a start may take in silence: a machine that is busy is no fault of the process."""
+START_LIMIT_S: Final = 30.0
+"""Time that a start may take in silence if it uses no CPU."""
 HEALTHY_AFTER_S: Final = 1.0
+_USER_TIME: Final = 11
+"""Its place behind the name in /proc/PID/stat; system time follows (proc(5))."""
 
 
 @dataclass(slots=True, eq=False)
 class Child:
     """One process, until its death has been seen. Times are those of the event loop.
 
+    `speaks` is the newest version of the frames that it understands, as its Hello says.
     `drained` is the last drain phase it completed; it is `retiring` while another takes its place;
     once `dismissed` its end is expected; `ended` when it has been seen. `returncode` is as in
     `Processes`.
@@ -44,7 +51,8 @@ class Child:
     heard_s: float
     ready_s: float | None = None
     link: ControlLink | None = None
-    drained: int = 0
+    speaks: int = SPOKEN
+    drained: int = -1
     retiring: bool = False
     dismissed: bool = False
     ended: bool = False
@@ -81,9 +89,22 @@ class Child:
         return self.ready_s is None or now_s - self.ready_s < HEALTHY_AFTER_S
 
     def is_silent(self, now_s: float) -> bool:
-        """Whether its loop has to be taken for stuck."""
-        bound_s = MISSED_BEATS * BEAT_INTERVAL_S if self.is_ready else START_GRACE_S
-        return now_s - self.heard_s > bound_s
+        """Whether its loop has to be taken for stuck, or its start for hung."""
+        silent_s = now_s - self.heard_s
+        if self.is_ready:
+            return silent_s > MISSED_BEATS * BEAT_INTERVAL_S
+        if silent_s <= START_GRACE_S:
+            return False
+        return silent_s > START_LIMIT_S or _cpu_s(self.pid) > START_GRACE_S
+
+
+def _cpu_s(pid: int) -> float:
+    """What a process has used so far; 0 for one that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[_USER_TIME : _USER_TIME + 2])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from router.config import Config
 from router.config_plain import written
 from router.log import logger
 from router.supervisor.processes import Child
-from router.wire.control import Reload, Reloaded
+from router.wire.control import SPOKEN, Reload, Reloaded
 
 log = logger(__name__)
 
@@ -99,7 +99,9 @@ class Reloads:
     def ask(self, children: Collection[Child]) -> int:
         """Tell them that there is a new snapshot; the number of the round."""
         self._number += 1
-        self._rounds[self._number] = _Round({child.id for child in children})
+        knowing = {child.id for child in children if child.speaks >= SPOKEN}
+        of = self._rounds[self._number] = _Round(knowing)
+        of.problems += [f"{c.id}: its version cannot" for c in children if c.id not in knowing]
         for child in children:
             child.send(Reload(self._number))
         return self._number

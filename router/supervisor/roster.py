@@ -11,7 +11,7 @@ from router.log import logger
 from router.supervisor.lease import Lease, write_lease
 from router.supervisor.membership import NOBODY, Seating
 from router.supervisor.processes import Child, Role
-from router.wire.control import CRASHED_KEPT, Membership
+from router.wire.control import CRASHED_KEPT, SPOKEN, Membership
 from router.wire.endpoints import bus_endpoint
 
 log = logger(__name__)
@@ -63,19 +63,20 @@ class Roster:
         """A worker ended by a fault of its own."""
         self._crashed = (*self._crashed, worker)[-CRASHED_KEPT:]
 
-    def announcement(self, acceptors: Iterable[Child]) -> bool:
+    def announcement(self, serving: Iterable[Child]) -> bool:
         """Whether anything has changed since the last time; then `membership` is the new one.
 
-        `acceptors`: those that are ready.
+        `serving`: the acceptors and workers that are ready.
         """
-        acceptors = tuple(acceptors)
-        if self._current(self.membership.version, acceptors) == self.membership:
+        serving = tuple(serving)
+        if self._current(self.membership.version, serving) == self.membership:
             return False
-        self.membership = self._current(self.membership.version + 1, acceptors)
+        self.membership = self._current(self.membership.version + 1, serving)
         self._write()
         return True
 
-    def _current(self, version: int, acceptors: tuple[Child, ...]) -> Membership:
+    def _current(self, version: int, serving: tuple[Child, ...]) -> Membership:
+        acceptors = [child for child in serving if child.role == "acceptor"]
         return Membership(
             version,
             tuple((child.id, bus_endpoint(self._run_dir, child.id)) for child in acceptors),
@@ -83,6 +84,7 @@ class Roster:
             self.seating.generations,
             tuple(child.id for child in acceptors if child.retiring),
             self._crashed,
+            tuple((child.id, child.speaks) for child in serving if child.speaks != SPOKEN),
         )
 
     def _write(self) -> None:

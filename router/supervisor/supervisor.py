@@ -7,7 +7,7 @@ it by `router.cli.node`.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from router.budget import budget_bytes
@@ -115,12 +115,25 @@ class Supervisor:
         return await self._crew.questions.ask("pairs", self._processes.that_serve("worker"))
 
     async def explain(self, local: str, remote: str) -> Explanation:
-        """What is known of the way between two domains, both normalised."""
+        """What is known of the way between two domains, both normalised.
+
+        Where the server of the local one stands behind us, with its own leg: there we are the
+        remote one.
+        """
+        found = await self._explain_leg(local, remote)
+        if local not in self._config.servers:
+            return found
+        return replace(found, inside=await self._explain_leg(remote, local))
+
+    async def _explain_leg(self, local: str, remote: str) -> Explanation:
         everybody = [*self._processes.that_serve("acceptor"), *self._processes.that_serve("worker")]
         rows = await self._crew.questions.ask("explain", everybody, local, remote)
         peer = self._memory.rows(remote, local)
-        hosted = self._config.hosted
-        rules = Rules(local in hosted, remote in hosted, self._config.refuses(remote))
+        hosts, servers, refuses = self._config.hosts, self._config.servers, self._config.refuses
+        is_inside = remote in servers
+        rules = Rules(
+            is_inside or local in hosts, not is_inside and remote in hosts, refuses(remote)
+        )
         return explanation(local, remote, rules, rows, peer, time.time())
 
     async def close(self, local: str, remote: str) -> list[dict[str, object]]:
@@ -128,6 +141,15 @@ class Supervisor:
         log.info("pair.close_asked", local=local, remote=remote)
         acceptors = self._processes.that_serve("acceptor")
         return await self._crew.questions.ask("close", acceptors, local, remote)
+
+    async def sessions(self) -> list[dict[str, object]]:
+        """One row for each session of an end-to-end stream."""
+        return await self._crew.questions.ask("e2e", self._processes.that_serve("acceptor"))
+
+    async def open_session(self, peer: str) -> list[dict[str, object]]:
+        """Begin a session with this address; a row for it, none where nobody has sessions."""
+        acceptors = self._processes.that_serve("acceptor")
+        return await self._crew.questions.ask("e2e open", acceptors, peer)
 
     def totals(self) -> dict[str, dict[tuple[str, ...], float]]:
         """As `Ledger.totals`, our own counters included."""

@@ -1,7 +1,8 @@
 """Frames as ZeroMQ message parts, and back. Pure: sockets are the callers'.
 
 Control part: msgpack `[version, kind, field, …]`; a nested dataclass or pair is an array of its
-fields. The opaque octets, where the frame has them, are the second part.
+fields. The opaque octets, where the frame has them, are the second part. To a process of an earlier
+version a frame goes in the form that this one had then.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import msgpack
 from router.wire import frames
 from router.wire.fields import Reader, hints, record, unpack
 from router.wire.frames import VERSION, Frame, StreamId
+from router.xmpp.errors import MisuseError
 from router.xmpp.stanza import Counts
 
 
@@ -59,10 +61,23 @@ def _plain(value: Any) -> Any:
 _PACKER: Final = msgpack.Packer(default=_plain)
 
 
-def encode(frame: Frame) -> list[bytes]:
-    """The frame's message parts: one, or two when it carries octets."""
+def has_form(frame: Frame, version: int) -> bool:
+    """Whether a process that speaks no later version than this knows such a frame."""
+    return version >= frame.SINCE or bool(frame.ADDED)
+
+
+def encode(frame: Frame, version: int = VERSION) -> list[bytes]:
+    """The frame's message parts: one, or two when it carries octets.
+
+    In the form for a process that speaks no later version. Raises MisuseError where there is none.
+    """
     control = _SHAPES[frame.KIND].control(frame)
-    packed: bytes = _PACKER.pack((frame.SINCE, frame.KIND, *control))
+    form = frame.SINCE
+    if version < form:
+        if not frame.ADDED:
+            raise MisuseError(f"{type(frame).__name__} is unknown in version {version}")
+        form, control = form - 1, control[: -len(frame.ADDED)]
+    packed: bytes = _PACKER.pack((form, frame.KIND, *control))
     return [packed] if frame.OCTETS is None else [packed, getattr(frame, frame.OCTETS)]
 
 

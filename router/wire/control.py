@@ -2,6 +2,11 @@
 
 A Unix stream socket, `control.sock` in the run directory. Each message is a 4-byte big-endian
 length and a msgpack array `[version, kind, field, …]`. No stanza ever travels here.
+
+Both versions are spoken. Version 2 lacks some fields and kinds; only processes speak it, to a later
+supervisor. Fields that version 3 got behind others since are left away while they say what goes
+without saying, and a reader passes over those it does not know: so a message may grow without
+another version.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,16 +14,20 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 VERSION: Final = 3
+OLDEST: Final = 2
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 ROWS_PER_ANSWER: Final = 2000
 FACTS_PER_MESSAGE: Final = 1000
 
 CRASHED_KEPT: Final = 16
 
+SPOKEN: Final = 2
+"""The version of the frames that a process speaks of which nothing else is said."""
+
 BEAT_INTERVAL_S: Final = 0.25
 DRAIN_BEGIN: Final = 1
 DRAIN_END: Final = 5
-"""The first and the last phase of `Drain`."""
+"""What workers get of the phases of `Drain`."""
 
 LEAVE_LIMIT_S: Final = 20
 """How long a process that said Leaving waits to be told to drain, before it drains by itself."""
@@ -33,9 +42,17 @@ ORPHAN_DRAIN_S: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Base of all control messages; `KIND` is the number on the wire."""
+    """Base of all control messages; `KIND` is the number on the wire.
+
+    `SINCE`: earlier versions are not told such messages. `LACKS`: what goes for the fields at the
+    end that version 2 lacks. `GREW`: so many fields at the end were not there when version 3 was
+    made.
+    """
 
     KIND: ClassVar[int]
+    SINCE: ClassVar[int] = OLDEST
+    LACKS: ClassVar[tuple[object, ...]] = ()
+    GREW: ClassVar[int] = 0
 
 
 # --- process → supervisor ------------------------------------------------------------------------
@@ -47,13 +64,17 @@ class Hello(Message):
 
     `config` is the digest of the snapshot I go by. To a supervisor that is to adopt me `listening`
     are the kinds of my listening sockets, which come with this message (SCM_RIGHTS), in this order.
+    `speaks` is the newest version of the frames (`router.wire.frames`) that I understand.
     """
 
     KIND: ClassVar[int] = 1
+    LACKS: ClassVar[tuple[object, ...]] = ("", (), 1)
+    GREW: ClassVar[int] = 1
     id: str
     pid: int
     config: str = ""
     listening: tuple[str, ...] = ()
+    speaks: int = SPOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +128,7 @@ class Leaving(Message):
     """I was asked to end (SIGTERM to me alone): replace me, then Drain me phase by phase."""
 
     KIND: ClassVar[int] = 7
+    SINCE: ClassVar[int] = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +136,7 @@ class Reloaded(Message):
     """Answer to Reload: I go by the snapshot now, but for what `problems` say."""
 
     KIND: ClassVar[int] = 8
+    SINCE: ClassVar[int] = 3
     number: int
     problems: tuple[str, ...]
 
@@ -126,10 +149,12 @@ class PeerFacts(Message):
     """What was learned of remote domains: (domain, fact, value, when, in seconds since the epoch).
 
     An acceptor tells what it learned itself; the supervisor passes it on to the other acceptors,
-    and tells one that becomes ready all it knows. At most FACTS_PER_MESSAGE.
+    and tells one that becomes ready all it knows. At most FACTS_PER_MESSAGE. Who does not know a
+    fact passes over it; version 2 gives up over it, so there it is only heard, not told.
     """
 
     KIND: ClassVar[int] = 6
+    SINCE: ClassVar[int] = 3
     facts: tuple[tuple[str, str, str, float], ...]
 
 
@@ -148,16 +173,21 @@ class Membership(Message):
 
     `acceptors` are (id, ZeroMQ endpoint) of the acceptors that are ready. `owners` holds, for each
     of the 64 shards, the id of the worker that owns it ("" for none right now); `generations`, for
-    each shard, a number that rises whenever its owner changes.
+    each shard, a number that rises whenever its owner changes. `retiring` acceptors get no new
+    streams; `crashed` are workers that ended by a fault of their own. `speaks` is (id, newest
+    version of the frames) of those that do not speak version SPOKEN.
     """
 
     KIND: ClassVar[int] = 20
+    LACKS: ClassVar[tuple[object, ...]] = ((), (), ())
+    GREW: ClassVar[int] = 1
     version: int
     acceptors: tuple[tuple[str, str], ...]
     owners: tuple[str, ...]
     generations: tuple[int, ...]
     retiring: tuple[str, ...] = ()
     crashed: tuple[str, ...] = ()
+    speaks: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +208,11 @@ class Ask(Message):
 class Drain(Message):
     """Close for good, phase by phase; each is answered by Drained, but not by workers.
 
-    1: stop accepting, close the s2s streams on which peers may send, reading on to their closing
-    tags; what opens from now on carries nothing back. Workers: wait no more for hosted domains that
-    are away. They get 1 and 5 alone. 2: close the component streams likewise. 3: hand over what is
-    kept; others may still need our streams for theirs. 4: close our own streams. 5: send a last
-    Beat and end, exit code 0.
+    0: stop accepting, close the streams inside others. 1: close the s2s streams on which peers may
+    send, reading on to their closing tags; what opens from now on carries nothing back. Workers:
+    wait no more for hosted domains that are away. They get 1 and 5 alone. 2: close the component
+    streams likewise. 3: hand over what is kept; others may still need our streams for theirs.
+    4: close our own streams. 5: send a last Beat and end, exit code 0.
     """
 
     KIND: ClassVar[int] = 22
@@ -198,4 +228,5 @@ class Reload(Message):
     """
 
     KIND: ClassVar[int] = 23
+    SINCE: ClassVar[int] = 3
     number: int

@@ -16,6 +16,7 @@ from router.wire.control import (
     BEAT_INTERVAL_S,
     MAX_MESSAGE_BYTES,
     SEEK_INTERVAL_S,
+    VERSION,
     Beat,
     Hello,
     Message,
@@ -43,6 +44,8 @@ class ControlLink(asyncio.Protocol):
         self._closed = False
         self.fault = ""
         """Why we ended the connection ourselves; empty otherwise."""
+        self.speaks = VERSION
+        """The version that the other side understands."""
 
     @classmethod
     def with_octets(cls, octets: bytes) -> Self:
@@ -61,11 +64,14 @@ class ControlLink(asyncio.Protocol):
         return self._transport is not None
 
     def send(self, message: Message) -> None:
-        """Queue the message; without effect once the connection is gone.
+        """Queue the message; without effect once the connection is gone, or if the other side's
+        version has none of its kind.
 
         Raises MisuseError when it is larger than MAX_MESSAGE_BYTES.
         """
-        octets = _framed(message)
+        if self.speaks < message.SINCE:
+            return
+        octets = _framed(message, self.speaks)
         if self._transport is None:
             return
         if self._transport.get_write_buffer_size() > _MAX_WAITING_BYTES:
@@ -119,8 +125,8 @@ class ControlLink(asyncio.Protocol):
             self._transport.abort()
 
 
-def _framed(message: Message) -> bytes:
-    octets = control_codec.encode(message)
+def _framed(message: Message, version: int = VERSION) -> bytes:
+    octets = control_codec.encode(message, version)
     if len(octets) > MAX_MESSAGE_BYTES:
         raise MisuseError(f"{type(message).__name__} of {len(octets)} bytes")
     return len(octets).to_bytes(_LENGTH_BYTES) + octets

@@ -11,9 +11,11 @@ from enum import Enum, auto
 
 from router.wire.frames import Again, Forward, Hold, Progress, Returned
 from router.wire.shard import shard_of
+from router.xmpp.pair import DomainPair
 
 LaneKey = tuple[str, int]  # owning acceptor, lane number
 _CREDITLESS = 8  # so many lanes on hold may all go on at once
+_REMEMBERED = 4096  # lanes that have left, for the runs of theirs that are on their way
 
 
 class Verdict(Enum):
@@ -24,6 +26,8 @@ class Verdict(Enum):
     """It was taken before."""
     GAP = auto()
     """Something before it is missing."""
+    LATE = auto()
+    """The lane has left this stream, or is about to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +57,16 @@ class Short(Enum):
 class _Taken:
     """How far one lane has got on this stream; sequence numbers.
 
-    `short`: what was dropped behind `took`. `used` is how many octets it has sent since it was last
-    allowed to.
+    `short`: what was dropped behind `took`, up to `lacks_to` at most. `used` is how many octets it
+    has sent since it was last allowed to.
     """
 
-    shard: int
+    pair: DomainPair
     epoch: int
     took: int = 0
     done: int = 0
     short: Short = Short.NOTHING
+    lacks_to: int = 0
     used: int = 0
 
 
@@ -86,13 +91,18 @@ class Outlet:
         self._dirty: set[LaneKey] = set()
         self._reported: set[LaneKey] = set()
         self._held: dict[LaneKey, bool] = {}  # as told: whether the peer reads
+        self._leaving: set[LaneKey] = set()
+        self._left: dict[LaneKey, int] = {}  # in which epoch
 
     # --- runs ---
 
     def judge(self, frame: Forward) -> Verdict:
         """Whether to take this run."""
-        lane = self._lanes.get((frame.owner, frame.lane))
+        key = (frame.owner, frame.lane)
+        lane = self._lanes.get(key)
         took = 0 if lane is None else lane.took
+        if key in self._leaving or frame.epoch <= self._left.get(key, 0):
+            return Verdict.LATE
         if frame.first <= took:
             return Verdict.SEEN
         return Verdict.NEXT if frame.after <= took else Verdict.GAP
@@ -104,7 +114,8 @@ class Outlet:
         """
         key, lane = self._lane(frame)
         lane.took = frame.first + frame.counts.total - 1
-        lane.short = Short.NOTHING
+        if lane.took >= lane.lacks_to:  # or what fills a gap would hide what is missing behind it
+            lane.short = Short.NOTHING
         lane.used += len(frame.octets)
         self._dirty.add(key)
         if not written:
@@ -120,7 +131,7 @@ class Outlet:
         key = (frame.owner, frame.lane)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = _Taken(shard_of(*frame.pair), frame.epoch)
+            lane = self._lanes[key] = _Taken(frame.pair, frame.epoch)
         lane.epoch = max(lane.epoch, frame.epoch)
         return key, lane
 
@@ -136,6 +147,7 @@ class Outlet:
         """
         is_gap = self.judge(frame) is Verdict.GAP
         key, lane = self._lane(frame)
+        lane.lacks_to = max(lane.lacks_to, frame.first + frame.counts.total - 1)
         if is_gap and lane.short is not Short.NOTHING:
             return None  # of course: what is missing has not come yet
         lane.short = Short.DROPPED
@@ -311,7 +323,8 @@ class Outlet:
 
     def of_owner(self, owner: str, shards: Collection[int]) -> Iterator[Progress]:
         """A report for each lane of the owner's in these shards."""
-        keys = [k for k, lane in self._lanes.items() if k[0] == owner and lane.shard in shards]
+        own = ((k, lane) for k, lane in self._lanes.items() if k[0] == owner)
+        keys = [key for key, lane in own if shard_of(*lane.pair) in shards]
         for _, report in self._progress(keys):
             yield report
 
@@ -325,6 +338,24 @@ class Outlet:
                 )
 
     # --- ends ---
+
+    def leave(self, pair: DomainPair) -> None:
+        """The lanes of this pair are to go elsewhere: nothing more of them is taken."""
+        self._leaving |= {key for key, lane in self._lanes.items() if lane.pair == pair}
+
+    def left(self) -> Iterator[tuple[str, Returned]]:
+        """(owner, return) for every lane that is to leave and has nothing on its way any more."""
+        if not self._leaving:
+            return
+        on_their_way = {sent.key for _, sent in self._unacknowledged if not sent.stanzas}
+        on_their_way |= {sent.key for sent in (*self._unflushed, *self._unhandled)}
+        for key in self._leaving - on_their_way:
+            lane = self._lanes[key]
+            self.ended(*key)
+            self._left[key] = lane.epoch
+            if len(self._left) > _REMEMBERED:
+                del self._left[next(iter(self._left))]
+            yield key[0], Returned(key[1], lane.epoch, lane.done + 1, lane.done)
 
     def close(self) -> Iterator[tuple[str, Progress | Returned]]:
         """(owner, return) for every lane: the stream is gone.
@@ -348,11 +379,13 @@ class Outlet:
         self._dirty.clear()
         self._reported.clear()
         self._held.clear()
+        self._leaving.clear()
 
     def ended(self, owner: str, lane: int) -> None:
         """The owner says that the lane is over."""
         self._lanes.pop((owner, lane), None)
         self._held.pop((owner, lane), None)
+        self._leaving.discard((owner, lane))
 
     def owner_gone(self, owner: str) -> None:
         """An acceptor died, and its lanes with it; what was taken is still sent."""

@@ -7,33 +7,13 @@ other in all that both know. `codec` turns frames into parts and back.
 """
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar
 
+from router.wire.frame import VERSION as VERSION
+from router.wire.frame import Frame as Frame
+from router.wire.frame import StreamId as StreamId
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts
-
-VERSION: Final = 2
-"""The newest that we speak; all before it are understood as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Base of all frames; `KIND` is the number on the wire, `OCTETS` names the opaque field."""
-
-    KIND: ClassVar[int]
-    SINCE: ClassVar[int] = 1
-    ADDED: ClassVar[tuple[int, ...]] = ()
-    """Values for the fields at the end that the form before `SINCE` lacks."""
-    OCTETS: ClassVar[str | None] = None
-
-
-@dataclass(frozen=True, slots=True)
-class StreamId:
-    """One stream of one acceptor incarnation; never reused."""
-
-    acceptor: str
-    number: int
-
 
 # --- acceptor → worker ---------------------------------------------------------------------------
 
@@ -255,6 +235,20 @@ class Retire(Frame):
     """
 
     KIND: ClassVar[int] = 26
+    stream: int
+    pair: DomainPair
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Frame):
+    """The pair goes by an express lane from now on (XEP-0247); your stream `stream` stays.
+
+    It takes nothing more of the pair's lanes; each comes back to its owner by Returned once all of
+    it that was taken is done, so that nothing is overtaken (RFC 6120 §10.1).
+    """
+
+    KIND: ClassVar[int] = 27
+    SINCE: ClassVar[int] = 2
     stream: int
     pair: DomainPair
 

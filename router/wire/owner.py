@@ -229,10 +229,13 @@ class Owner:
         resolved: list[Resolved] = []
         again: list[Sending] = []
         for lane in list(self._lanes.values()):
-            if lane.shard not in wanted or lane.is_short:
+            if lane.shard not in wanted:
                 continue
-            if lane.took < (number := self._accused.pop(lane.number, 0)):
-                runs = lane.take_out(number, number)
+            accused = self._accused.pop(lane.number, 0)
+            if lane.is_short:
+                continue
+            if lane.took < accused:
+                runs = lane.take_out(accused, accused)
                 resolved += [self._resolve(lane, runs, POISON)] if runs else []
             lane.sent = max(lane.took, lane.before())
             lane.tried = 0

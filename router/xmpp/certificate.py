@@ -31,7 +31,10 @@ class Evidence(Protocol):
     """The peer's certificate, as a stream core sees it."""
 
     def proves(self, domain: str) -> Verdict:
-        """The verdict for `domain`, judged now; a domain that is no valid name is not covered."""
+        """The verdict for `domain`, judged now; a domain that is no valid name is not covered.
+
+        A bare address with a localpart, in `jid.normal` form, is an account (RFC 6120 §13.7.1.4).
+        """
         ...
 
 

@@ -13,7 +13,14 @@ from xml.sax.saxutils import escape
 from router.xmpp import jid, names
 from router.xmpp.certificate import Evidence
 from router.xmpp.errors import STANZA_CONDITIONS, StanzaError, StreamError
-from router.xmpp.events import Event, Ignored, KeyAnswered, KeyReceived, PairRefused
+from router.xmpp.events import (
+    ClaimRefused,
+    Event,
+    Ignored,
+    KeyAnswered,
+    KeyReceived,
+    PairRefused,
+)
 from router.xmpp.grants import Grants
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
@@ -169,9 +176,12 @@ class Dialback:
         policy, rule = self._host.policy, self._host.policy.rule(pair.sender)
         if policy.tls_required and not self._host.is_encrypted():
             return "policy-violation"
-        if pair.target not in policy.hosted:
+        if pair.target not in policy.perspective.ours:
             return "item-not-found"
-        if pair.sender in policy.hosted or rule.deny or not self._host.speaks_for(pair.target):
+        if not policy.perspective.admits(pair):
+            self._host.emit(ClaimRefused(pair))
+            return "policy-violation"
+        if rule.deny or not self._host.speaks_for(pair.target):
             return "policy-violation"
         if rule.require_certificate and not self._host.evidence.proves(pair.sender).valid:
             return "not-authorized"
@@ -214,7 +224,7 @@ class Dialback:
             condition = "bad-request"
         elif policy.tls_required and not self._host.is_encrypted():
             condition = "policy-violation"
-        elif pair.target not in policy.hosted:
+        elif pair.target not in policy.perspective.ours:
             condition = "item-not-found"
         kind = "error"
         if condition is None and stream_id is not None:

@@ -96,11 +96,16 @@ class MisuseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StanzaError:
-    """Why one stanza comes back to its sender: condition and type of RFC 6120 §8.3."""
+    """Why one stanza comes back to its sender: condition and type of RFC 6120 §8.3.
+
+    `application` names an application-specific condition as (namespace, element), §8.3.4. It is
+    written where the error is made; frames between processes carry the rest alone.
+    """
 
     condition: str
     type: str
     text: str = ""
+    application: tuple[str, str] | None = None
 
     @classmethod
     def of(cls, condition: str, text: str = "") -> "StanzaError":

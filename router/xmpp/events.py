@@ -24,12 +24,25 @@ class StartTls(Event):
 class PairAuthorised(Event):
     """Stanzas of `pair` may be sent (`may_send`) or are accepted on this stream from now on.
 
-    `mechanism` is "external", "dialback" or "component".
+    `mechanism` is "external", "dialback", "component" or "e2e".
     """
 
     pair: DomainPair
     may_send: bool
     mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReady(Event):
+    """An end-to-end stream is open: stanzas from and to exactly `peer` may pass (XEP-0246 §4).
+
+    On an express lane `PairAuthorised` follows, for each pair and direction.
+    """
+
+    peer: str
+    is_encrypted: bool
+    is_certified: bool
+    """The peer's certificate proves this address; what vouches for it else is the outer path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,13 @@ class KeyAnswered(Event):
     pair: DomainPair
     stream_id: str
     verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRefused(Event):
+    """The peer claims to be the sender of `pair`, which no peer can be on this stream."""
+
+    pair: DomainPair
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,18 @@ from xml.etree import ElementTree as etree
 from router.xmpp import bidi, external, limits, names, writer
 from router.xmpp.dialback import FEATURE_TAG as DIALBACK_FEATURE_TAG
 from router.xmpp.errors import MisuseError, StanzaError, StreamError
-from router.xmpp.events import Event, Ignored, PairRefused, StartTls, StreamClosed
+from router.xmpp.events import Event, Ignored, PairRefused, StartTls
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
 from router.xmpp.reader import Header, local_name
 from router.xmpp.s2s import ServerStream, speaks_version_1
 from router.xmpp.states import INITIATING, Input, Phase
 from router.xmpp.stream_management import FEATURE_TAG as MANAGEMENT_FEATURE_TAG
+from router.xmpp.xmlstream import STARTTLS_TAG
 
 _FEATURES_TAG = f"{{{names.STREAMS}}}features"
-_STARTTLS_TAG = f"{{{names.TLS}}}starttls"
-_PROCEED_TAG = f"{{{names.TLS}}}proceed"
-_TLS_FAILURE_TAG = f"{{{names.TLS}}}failure"
 _KNOWN_FEATURES = {
-    _STARTTLS_TAG,
+    STARTTLS_TAG,
     external.MECHANISMS_TAG,
     DIALBACK_FEATURE_TAG,
     MANAGEMENT_FEATURE_TAG,
@@ -159,16 +157,9 @@ class InitiatingStream(ServerStream):
             return
         if element.tag == _FEATURES_TAG:
             self._received_features(element)
-        elif element.tag == _PROCEED_TAG and self._may(Input.PROCEED):
-            self._move(Input.PROCEED)
-            self._nothing_follows()
-            if self.phase is Phase.TLS:
-                self.emit(StartTls())
-        elif element.tag == _TLS_FAILURE_TAG and self._may(Input.PROCEED):
-            self._end(StreamClosed(None, True, "the peer refused STARTTLS"))
         elif self.phase is Phase.SASL:
             self._received_sasl(element)
-        elif not self.management.take(element):
+        elif not (self._took_starttls_answer(element) or self.management.take(element)):
             self.emit(Ignored(f"unexpected element {element.tag!r}"))
 
     def _received_features(self, features: etree.Element) -> None:
@@ -186,7 +177,7 @@ class InitiatingStream(ServerStream):
         self._peer_knows_dialback |= self.offers.dialback
         if self.phase is Phase.OPEN:
             self._accepted(self._pair, "external")
-        elif self.phase is Phase.PLAIN and (self._needs_tls() or _STARTTLS_TAG in offered):
+        elif self.phase is Phase.PLAIN and (self._needs_tls() or STARTTLS_TAG in offered):
             # TLS-08: asked for even when not offered, in case somebody took the offer out.
             self._move(Input.STARTTLS)
             self.write(writer.STARTTLS)

@@ -71,6 +71,21 @@ def domain_of(address: str) -> str:
     return domain(host)
 
 
+def normal(address: str) -> str:
+    """The address with its domainpart normalised and the other parts as they stand.
+
+    JidError as `domain_of`. RFC 7622 §3.1.
+    """
+    bare_part, slash, resource = address.partition("/")
+    local, at, _ = bare_part.partition("@")
+    return f"{local if at else ''}{at}{domain_of(address)}{slash}{resource}"
+
+
+def bare(address: str) -> str:
+    """The address without its resourcepart."""
+    return address.partition("/")[0]
+
+
 def _ip_literal(text: str) -> str:
     # RFC 5952 §4: an address has many spellings and one form
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from router.xmpp.perspective import Perspective
 from router.xmpp.reader import Limits
 
 
@@ -22,14 +23,15 @@ class PeerRule:
 class Policy:
     """Everything an s2s stream must know that is not on the wire.
 
-    `hosted` holds normalised domains, `default_domain` one of them; `secret` is the dialback secret
-    (XEP-0185); `rule` gives the rule of a remote domain ("" for one not yet known). Times in
-    seconds; `before_proof` bounds what an unauthenticated peer may send; a stream that is lost may
-    be resumed for `resume_s` (XEP-0198), 0: never, and is lost when a peer that has everything
-    says for `ack_timeout_s` nothing of how much it has handled.
+    `perspective` says who may be at which end; `default_domain` is a hosted one; `secret` is the
+    dialback secret (XEP-0185) toward peers of this perspective; `rule` gives the rule of a
+    remote domain ("" for one not yet known). Times in seconds; `before_proof` bounds what an
+    unauthenticated peer may send; a stream that is lost may be resumed for `resume_s` (XEP-0198),
+    0: never, and is lost when a peer that has everything says for `ack_timeout_s` nothing of how
+    much it has handled.
     """
 
-    hosted: frozenset[str]
+    perspective: Perspective
     default_domain: str
     secret: bytes = field(repr=False)
     rule: Callable[[str], PeerRule]

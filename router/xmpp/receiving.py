@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from xml.etree import ElementTree as etree
 
-from router.xmpp import bidi, external, limits, names, writer
+from router.xmpp import bidi, external, limits, writer
 from router.xmpp.errors import StreamError
-from router.xmpp.events import Ignored, StartTls, StreamClosed
+from router.xmpp.events import ClaimRefused, Ignored
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import PeerRule, Policy
 from router.xmpp.reader import Header
 from router.xmpp.s2s import ServerStream, speaks_version_1
 from router.xmpp.states import RECEIVING, Input, Phase
-from router.xmpp.xmlstream import header_domain
-
-_STARTTLS_TAG = f"{{{names.TLS}}}starttls"
+from router.xmpp.xmlstream import STARTTLS_TAG, header_domain
 
 
 class ReceivingStream(ServerStream):
@@ -50,8 +48,7 @@ class ReceivingStream(ServerStream):
             self._check_unchanged(remote, local)
         self._speaks_features = speaks_version_1(header)
         rule = self.policy.rule(remote)
-        if remote in self.policy.hosted:
-            raise StreamError("improper-addressing", "'from' is a domain hosted here")
+        self._check_claim(remote, local)
         if rule.deny:
             raise StreamError("policy-violation", "this domain is not admitted here")
         if self.policy.tls_required and not (self.is_encrypted() or self._speaks_features):
@@ -65,12 +62,18 @@ class ReceivingStream(ServerStream):
         if self.phase is Phase.OPEN:
             self.peer_proved(DomainPair(remote, local), self.mechanism)
 
+    def _check_claim(self, remote: str, local: str) -> None:
+        perspective, pair = self.policy.perspective, DomainPair(remote, local)
+        if remote and not perspective.admits(pair):
+            self.emit(ClaimRefused(pair))
+            raise StreamError(perspective.condition, perspective.text)
+
     def _addressed(self, header: Header) -> str | None:
-        """The hosted domain the peer wants, if any; by SNI when the header is silent (STR-03)."""
+        """The domain of ours the peer wants, if any; by SNI when the header is silent (STR-03)."""
         wanted = header_domain(header, "to")
         if wanted == "":
             wanted = self.server_name
-        return wanted if wanted in self.policy.hosted else None
+        return wanted if wanted and wanted in self.policy.perspective.ours else None
 
     def _check_unchanged(self, remote: str, local: str) -> None:
         """STR-14: the identity that SASL proved is the stream's for good."""
@@ -137,7 +140,7 @@ class ReceivingStream(ServerStream):
     def _received_element(self, element: etree.Element) -> None:
         if self._received_dialback(element):
             return
-        if element.tag == _STARTTLS_TAG:
+        if element.tag == STARTTLS_TAG:
             self._received_starttls(element)
         elif element.tag in bidi.REQUEST_TAGS:
             self._received_bidi(element)
@@ -152,17 +155,9 @@ class ReceivingStream(ServerStream):
 
     def _received_starttls(self, element: etree.Element) -> None:
         offered = self._speaks_features and not self.grants.proved()
-        malformed = len(element) > 0 or bool((element.text or "").strip())
-        if not self._may(Input.STARTTLS) or not offered or malformed:  # TLS-04
-            self.write(writer.TLS_FAILURE)
-            self._end(StreamClosed(None, False, "starttls where it was not offered"))
-            return
-        self._move(Input.STARTTLS)
-        self._dialback.forget()  # a verdict may come while the handshake is under way
-        self.write(writer.PROCEED)
-        self._nothing_follows()
+        self._answer_starttls(element, offered=offered)
         if self.phase is Phase.TLS:
-            self.emit(StartTls())
+            self._dialback.forget()  # a verdict may come while the handshake is under way
 
     def _received_bidi(self, element: etree.Element) -> None:
         begun = self._attempts > 0 or self._dialback.begun() or self.grants.proved()
@@ -240,8 +235,8 @@ class ReceivingStream(ServerStream):
         return True
 
     def speaks_for(self, domain: str) -> bool:
-        """The peer finds all that is hosted here behind one connection (XEP-0220 §2.6)."""
-        return domain in self.policy.hosted
+        """The peer finds all that is ours behind one connection (XEP-0220 §2.6)."""
+        return domain in self.policy.perspective.ours
 
     def peer_proved(self, pair: DomainPair, mechanism: str) -> None:
         """Accept stanzas of `pair`, and with bidi send those of its inverse.

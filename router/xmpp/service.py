@@ -10,11 +10,26 @@ from xml.sax.saxutils import quoteattr
 
 from router.xmpp import names
 from router.xmpp.errors import StanzaError
-from router.xmpp.stanza import Stanza, bounce, may_bounce
+from router.xmpp.stanza import Stanza, bounce, may_bounce, result
 
 # In the registry of service discovery identities: what "handles core routing logic".
 IDENTITY: Final = ("component", "router", "Causeway")
 FEATURES: Final = (names.DISCO_INFO, names.DISCO_ITEMS, names.PING)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one asker may discover here (XEP-0030): identities, features, and addresses as items.
+
+    An identity is (category, type, name).
+    """
+
+    identities: tuple[tuple[str, str, str], ...] = (IDENTITY,)
+    features: tuple[str, ...] = FEATURES
+    items: tuple[str, ...] = ()
+
+
+ROUTER: Final = Profile()
 
 _NOT_ONE_PAYLOAD: Final = StanzaError.of("bad-request", "a request has exactly one payload")
 _NOBODY_HERE: Final = StanzaError.of("service-unavailable")
@@ -36,9 +51,10 @@ class Payload(NamedTuple):
     node: str
 
 
-def answer_to(stanza: Stanza) -> Answer:
+def answer_to(stanza: Stanza, profile: Profile = ROUTER) -> Answer:
     """What the router answers to one neutral stanza that is addressed to its own domain.
 
+    The caller decides what of it the sender may discover: that is `profile`.
     Errors and results are never answered (RFC 6120 §8.3.1). Nor is presence: as for an account
     that does not exist, subscriptions are dropped without a word (RFC 6121 §8.5.1).
     """
@@ -46,10 +62,10 @@ def answer_to(stanza: Stanza) -> Answer:
         return Answer()
     if stanza.kind == "message":
         return _refusal(stanza, _NOBODY_HERE)
-    return _answer_request(stanza)
+    return _answer_request(stanza, profile)
 
 
-def _answer_request(stanza: Stanza) -> Answer:
+def _answer_request(stanza: Stanza, profile: Profile) -> Answer:
     payloads = _payloads(stanza.octets)
     if len(payloads) != 1:
         return _refusal(stanza, _NOT_ONE_PAYLOAD)
@@ -57,12 +73,11 @@ def _answer_request(stanza: Stanza) -> Answer:
     if given.get("type") != "get" or "@" in given["to"].partition("/")[0]:
         return _refusal(stanza, _NOBODY_HERE)
     if name == f"{names.PING} ping":
-        return _result(stanza, "")
+        return Answer(result(stanza))
     if name == f"{names.DISCO_INFO} query":
-        return _refusal(stanza, _NO_SUCH_NODE) if node else _result(stanza, _info())
+        return _refusal(stanza, _NO_SUCH_NODE) if node else Answer(result(stanza, _info(profile)))
     if name == f"{names.DISCO_ITEMS} query":
-        mirrored = f" node={quoteattr(node)}" if node else ""
-        return _result(stanza, f"<query xmlns='{names.DISCO_ITEMS}'{mirrored}/>")
+        return Answer(result(stanza, _items(profile, node)))
     return _refusal(stanza, _NOBODY_HERE)
 
 
@@ -88,20 +103,21 @@ def _payloads(octets: bytes) -> list[Payload]:
     return found
 
 
-def _info() -> str:
-    category, kind, name = IDENTITY
-    features = "".join(f"<feature var='{feature}'/>" for feature in FEATURES)
-    return (
-        f"<query xmlns='{names.DISCO_INFO}'>"
-        f"<identity category='{category}' type='{kind}' name='{name}'/>{features}</query>"
+def _info(profile: Profile) -> str:
+    identities = "".join(
+        f"<identity category='{category}' type='{kind}' name={quoteattr(name)}/>"
+        for category, kind, name in profile.identities
     )
+    features = "".join(f"<feature var='{feature}'/>" for feature in profile.features)
+    return f"<query xmlns='{names.DISCO_INFO}'>{identities}{features}</query>"
 
 
-def _result(stanza: Stanza, payload: str) -> Answer:
-    given = stanza.attributes
-    back = {"from": given["to"], "to": given["from"], "id": given["id"], "type": "result"}
-    attributes = "".join(f" {name}={quoteattr(value)}" for name, value in back.items())
-    return Answer(f"<iq{attributes}>{payload}</iq>".encode())
+def _items(profile: Profile, node: str) -> str:
+    mirrored = f" node={quoteattr(node)}" if node else ""
+    # items belong to the address; a node of ours has none
+    addresses = () if node else profile.items
+    items = "".join(f"<item jid={quoteattr(address)}/>" for address in addresses)
+    return f"<query xmlns='{names.DISCO_ITEMS}'{mirrored}>{items}</query>"
 
 
 def _refusal(stanza: Stanza, error: StanzaError) -> Answer:

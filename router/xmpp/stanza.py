@@ -6,6 +6,7 @@ means the same in any stream whose content namespace is the default (RFC 6120 §
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
@@ -14,6 +15,7 @@ from router.xmpp import names
 from router.xmpp.errors import StanzaError
 
 KINDS: Final = ("message", "presence", "iq")
+_ERRORS_KEPT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def cut(octets: bytes) -> Iterator[Stanza]:
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.Parse(prefix + octets + b"</r>", True)
+    # They know the parser, and it them: left to the collector, thousands are freed at one stroke.
+    parser.StartElementHandler = parser.EndElementHandler = None
     ends = [root[0] for root in roots[1:]] + [len(octets)]
     for (begin, name, attributes), stop in zip(roots, ends, strict=True):
         yield Stanza(name, attributes, octets[begin:stop])
@@ -96,10 +100,23 @@ def bounce(stanza: Stanza, error: StanzaError) -> bytes:
     return f"<{stanza.kind}{attributes}>{error_element(error)}</{stanza.kind}>".encode()
 
 
+def result(stanza: Stanza, payload: str = "") -> bytes:
+    """The result that answers this request, which has both addresses and an id (RFC 6120 §8.2.3).
+
+    `payload` is one element that declares its own namespace, or nothing.
+    """
+    given = stanza.attributes
+    back = {"from": given["to"], "to": given["from"], "id": given["id"], "type": "result"}
+    attributes = "".join(f" {name}={quoteattr(value)}" for name, value in back.items())
+    return f"<iq{attributes}>{payload}</iq>".encode()
+
+
+@lru_cache(_ERRORS_KEPT)
 def error_element(error: StanzaError) -> str:
-    """`<error type=…>` with its condition and text, in the namespace of its surroundings."""
+    """`<error type=…>` with its conditions and text, in the namespace of its surroundings."""
     text = f"<text xmlns='{names.STANZA_ERRORS}'>{escape(error.text)}</text>" if error.text else ""
+    own = "<{1} xmlns='{0}'/>".format(*error.application) if error.application else ""
     return (
         f"<error type='{error.type}'>"
-        f"<{error.condition} xmlns='{names.STANZA_ERRORS}'/>{text}</error>"
+        f"<{error.condition} xmlns='{names.STANZA_ERRORS}'/>{text}{own}</error>"
     )

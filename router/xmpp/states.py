@@ -87,7 +87,33 @@ INITIATING: Final[dict[tuple[Phase, Input], Phase]] = {
     **_ENDS,
 }
 
-# A component's stream (XEP-0114): the handshake stands where s2s has SASL.
+# An end-to-end stream (XEP-0246): the outer path has proved the peer, so none has SASL. It is open
+# inside TLS; where TLS is not required, also in plaintext, once there is no TLS to come.
+E2E_RECIPIENT: Final[dict[tuple[Phase, Input], Phase]] = {
+    (Phase.PLAIN_HEADER, Input.HEADER): Phase.PLAIN,
+    (Phase.PLAIN, Input.STARTTLS): Phase.TLS,
+    (Phase.PLAIN, Input.SUCCESS): Phase.OPEN,
+    (Phase.TLS, Input.TLS_UP): Phase.SECURE_HEADER,
+    (Phase.DIRECT_TLS, Input.TLS_UP): Phase.SECURE_HEADER,
+    (Phase.SECURE_HEADER, Input.HEADER): Phase.SECURE,
+    (Phase.SECURE, Input.SUCCESS): Phase.OPEN,
+    **_ENDS,
+}
+E2E_INITIATOR: Final[dict[tuple[Phase, Input], Phase]] = {
+    (Phase.PLAIN_HEADER, Input.HEADER): Phase.PLAIN_FEATURES,
+    (Phase.PLAIN_FEATURES, Input.FEATURES): Phase.PLAIN,
+    (Phase.PLAIN, Input.STARTTLS): Phase.STARTTLS,
+    (Phase.PLAIN, Input.SUCCESS): Phase.OPEN,
+    (Phase.STARTTLS, Input.PROCEED): Phase.TLS,
+    (Phase.TLS, Input.TLS_UP): Phase.SECURE_HEADER,
+    (Phase.DIRECT_TLS, Input.TLS_UP): Phase.SECURE_HEADER,
+    (Phase.SECURE_HEADER, Input.HEADER): Phase.SECURE_FEATURES,
+    (Phase.SECURE_FEATURES, Input.FEATURES): Phase.SECURE,
+    (Phase.SECURE, Input.SUCCESS): Phase.OPEN,
+    **_ENDS,
+}
+
+# A component's stream (XEP-0114), either end: the handshake stands where s2s has SASL.
 COMPONENT: Final[dict[tuple[Phase, Input], Phase]] = {
     (Phase.PLAIN_HEADER, Input.HEADER): Phase.PLAIN,
     (Phase.PLAIN, Input.AUTH): Phase.SASL,

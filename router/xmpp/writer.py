@@ -53,12 +53,27 @@ def server_header(
     ).encode()
 
 
-def component_header(*, sender: str, stream_id: str) -> bytes:
-    """The answer to a component's header (XEP-0114 §3): no version, so no features follow."""
-    given = attributes({"from": sender, "id": stream_id})
+def client_header(
+    *, sender: str, target: str | None, stream_id: str | None, version: str | None = "1.0"
+) -> bytes:
+    """The header of an end-to-end stream, whose ends are clients to each other (XEP-0246 §2)."""
+    return _header(
+        names.CLIENT,
+        {"from": sender, "to": target, "id": stream_id, "version": version, "xml:lang": LANG},
+    )
+
+
+def component_header(
+    *, sender: str | None = None, target: str | None = None, stream_id: str | None = None
+) -> bytes:
+    """A component's header, with `target`, or the answer (XEP-0114 §3): no version, no features."""
+    return _header(names.COMPONENT, {"from": sender, "to": target, "id": stream_id})
+
+
+def _header(content: str, given: Mapping[str, str | None]) -> bytes:
     return (
-        f"<?xml version='1.0'?><stream:stream xmlns='{names.COMPONENT}'"
-        f" xmlns:stream='{names.STREAMS}'{given}>"
+        f"<?xml version='1.0'?><stream:stream xmlns='{content}'"
+        f" xmlns:stream='{names.STREAMS}'{attributes(given)}>"
     ).encode()
 
 

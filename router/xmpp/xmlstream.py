@@ -4,13 +4,13 @@ The cores for s2s and components build on it. Octets, facts and the time come in
 go out; nothing here touches a socket or a clock. Times are seconds of the caller's monotonic clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from xml.etree import ElementTree as etree
 
 from router.xmpp import jid, names, writer
 from router.xmpp.certificate import NO_CERTIFICATE, Evidence
 from router.xmpp.errors import STREAM_CONDITIONS, MisuseError, StanzaError, StreamError
-from router.xmpp.events import Event, RunReceived, StanzaRefused, StreamClosed
+from router.xmpp.events import Event, RunReceived, StanzaRefused, StartTls, StreamClosed
 from router.xmpp.grants import Grants
 from router.xmpp.limits import UNLIMITED
 from router.xmpp.pair import DomainPair
@@ -28,6 +28,9 @@ from router.xmpp.reader import (
 )
 from router.xmpp.states import Input, Phase, Table, step
 
+STARTTLS_TAG = f"{{{names.TLS}}}starttls"
+_PROCEED_TAG = f"{{{names.TLS}}}proceed"
+_TLS_FAILURE_TAG = f"{{{names.TLS}}}failure"
 _ERROR_TAG = f"{{{names.STREAMS}}}error"
 _QUIET = (Phase.CLOSING, Phase.CLOSED)
 _HANDSHAKE = (Phase.TLS, Phase.DIRECT_TLS)
@@ -164,6 +167,10 @@ class XmlStream:
     def _before_closing_tag(self, *, peer_listens: bool) -> None:
         """Our closing tag is written next; `peer_listens`: the peer's has not come."""
 
+    def _defaults(self) -> Mapping[str, str]:
+        """The `from` and `to` of a stanza that leaves them out; without these it may not."""
+        return {}
+
     def _next_deadline(self) -> float | None:
         return None
 
@@ -218,6 +225,33 @@ class XmlStream:
         if self._reader.pending():
             self._end(StreamClosed(None, False, "octets after the TLS switch", abrupt=True))
 
+    def _answer_starttls(self, element: etree.Element, *, offered: bool) -> None:
+        """The peer asks for TLS (TLS-01, TLS-02, TLS-04)."""
+        malformed = len(element) > 0 or bool((element.text or "").strip())
+        if not self._may(Input.STARTTLS) or not offered or malformed:
+            self.write(writer.TLS_FAILURE)
+            self._end(StreamClosed(None, False, "starttls where it was not offered"))
+            return
+        self._move(Input.STARTTLS)
+        self.write(writer.PROCEED)
+        self._begin_tls()
+
+    def _took_starttls_answer(self, element: etree.Element) -> bool:
+        """Do as the peer says of TLS; False for another element, or when it was not asked."""
+        if element.tag == _PROCEED_TAG and self._may(Input.PROCEED):
+            self._move(Input.PROCEED)
+            self._begin_tls()
+        elif element.tag == _TLS_FAILURE_TAG and self._may(Input.PROCEED):
+            self._end(StreamClosed(None, True, "the peer refused STARTTLS"))
+        else:
+            return False
+        return True
+
+    def _begin_tls(self) -> None:
+        self._nothing_follows()
+        if self.phase is Phase.TLS:
+            self.emit(StartTls())
+
     def _proved(self) -> None:
         """The peer has been authenticated: full limits, no more handshake deadline, full speed."""
         self._handshake_deadline = None
@@ -235,7 +269,7 @@ class XmlStream:
     def _new_reader(self) -> Reader:
         proved = self.grants.proved() or self.mechanism != ""
         limits: Limits = self.policy.limits if proved else self.policy.before_proof
-        return Reader(self.NAMESPACE, limits, hears_stanzas=False)
+        return Reader(self.NAMESPACE, limits, hears_stanzas=False, defaults=self._defaults())
 
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []

@@ -1,4 +1,4 @@
-"""Coverage-guided: octets into the receiving, the initiating and the component core, see `cores`.
+"""Coverage-guided: octets into every stream core in every role, see `cores`.
 
 `python -m tests.fuzz.atheris_streams CORPUS [libFuzzer's options]`; `campaign` runs it. What breaks
 a promise is kept by libFuzzer as crash-… and shown.

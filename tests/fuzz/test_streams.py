@@ -28,6 +28,8 @@ FRAGMENTS = [
     b"<?xml version='1.0'?><stream:stream xmlns='jabber:server'"
     b" xmlns:stream='http://etherx.jabber.org/streams' from='capulet.example'"
     b" to='montague.example' version='1.0'>",
+    b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
+    b" version='1.0'>", b"<message/>", b"<iq type='set' id='1'><a xmlns='u'/></iq>",
 ]  # fmt: skip
 
 
@@ -151,7 +153,7 @@ def _may_happen(talk: Conversation, fact: str, seen: list[Event]) -> bool:
 @pytest.mark.clause("XML-01", "XML-02", "XML-03", "ERR-07")
 @settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from(["receiving", "initiating", "component"]),
+    st.sampled_from(["receiving", "initiating", "component", "recipient"]),
     st.booleans(),
     st.lists(st.one_of(st.binary(max_size=60), st.sampled_from(FRAGMENTS)), max_size=12),
 )

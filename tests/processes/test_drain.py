@@ -11,6 +11,8 @@ from tests.conftest import StartNode
 from tests.support.component import attached, faults
 from tests.support.nodes import CAPULET, MONTAGUE, SECRET, certificate
 from tests.support.scripted_peer import (
+    BIDI,
+    BIDI_FEATURE,
     END,
     EXTERNAL_FEATURE,
     HOST,
@@ -102,6 +104,30 @@ async def test_under_load_all_that_was_accepted_arrives(
     assert record.send(there) > 500
     assert record.send(back) > 500
     assert faults(record) == {"lost": 2}, record.findings()  # the two numbers just drawn
+
+
+@pytest.mark.clause("STR-15", "STR-16")
+async def test_what_a_peer_still_writes_on_a_bidi_stream_of_ours_reaches_its_component(
+    start_node: StartNode, capulet: Peer, route_to_capulet: Routes
+) -> None:
+    """It may write until it has closed the stream as well; the component stays for so long."""
+    node = await start_node(routes=route_to_capulet)
+    async with attached(MONTAGUE, SECRET, node.component_port) as romeo:
+        romeo.write(message(ROMEO, JULIET, "n0"))
+        ours = await capulet.greet(EXTERNAL_FEATURE, BIDI_FEATURE)
+        await ours.until(BIDI)
+        await capulet.admit(ours)
+        await ours.until("</message>")
+        node.terminate()
+        await ours.until(END)
+        for number in range(3):
+            await ours.send(message(JULIET, ROMEO, f"n{number}"))
+            await romeo.until(lambda number=number: romeo.arrived == number + 1)
+        await ours.send(END)
+        assert await ours.ended() == ""
+        await romeo.gone()
+        assert b"<stream:error>" not in romeo.raw
+        assert await node.ended() == 0
 
 
 async def test_peers_in_the_middle_of_their_handshakes(

@@ -68,7 +68,7 @@ async def test_a_remote_server_asks_the_router(router: Causeway, capulet: Peer) 
     answer = await juliet.until("</iq>")
     assert "<identity category='component' type='router'" in answer
     assert "<feature var='urn:xmpp:ping'/>" in answer
-    assert 'disco#items\' node="n"/>' in await juliet.until("</iq>")
+    assert 'disco#items\' node="n"></query>' in await juliet.until("</iq>")
     await juliet.closed_in_order()
     assert capulet.unaccepted() == 0
     assert await outcomes(router) == {**before, "answered": before["answered"] + 3}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from router.config import Address, Config, Peer, default_run_dir
-from router.config_file import ConfigErrors, certificate_of, load, make_run_dir
+from router.config_file import ConfigErrors, load, make_run_dir
 from tests.support.certificate_files import write_certificate
 
 GOOD = """
@@ -126,35 +126,6 @@ def test_a_file_that_cannot_be_read(file: Path, octets: bytes | None) -> None:
 
 def test_a_file_that_hosts_nothing(file: Path) -> None:
     assert problems(file, "").keys() == {"domains"}
-
-
-def test_what_comes_later_says_so(file: Path) -> None:
-    text = (
-        GOOD.replace("[listen]", '[listen]\ninside = ["[::]:5222"]')
-        + """
-    [inside]
-    x = 1
-    [domains."verona.example"]
-    attach = "server"
-    target = "10.0.0.7:5269"
-    [e2e]
-    tls_required = false
-    [[e2e.express]]
-    peer = 3
-    """
-    )
-    write_certificate(
-        file.parent / "certs/verona.example.crt", file.parent / "certs/verona.example.key"
-    )
-    found = problems(file, text)
-    assert found.keys() == {
-        "inside",
-        "listen.inside",
-        'domains."verona.example".attach',
-        "e2e.tls_required",
-        "e2e.express",
-    }
-    assert all("not available in this version" in each for each in found.values())
 
 
 def test_peers_inherit_from_the_star(file: Path) -> None:
@@ -356,48 +327,6 @@ def test_a_secret_and_a_file_are_one_too_many(file: Path) -> None:
     (file.parent / "one.secret").write_text("other")
     text = GOOD + 'secret_file = "one.secret"\n'
     assert problems(file, text).keys() == {'domains."montague.example".secret_file'}
-
-
-def test_certificates_in_a_directory_of_their_own(file: Path) -> None:
-    own = file.parent / "other" / "montague.example"
-    write_certificate(own / "fullchain.pem", own / "privkey.pem")
-    assert loaded(file, GOOD + '[tls]\ncertificates = "other"\n')
-
-
-@pytest.mark.parametrize("name", ["*.example", "montague.example", "*.montague.example"])
-def test_a_certificate_of_another_name_may_cover_the_domain(file: Path, name: str) -> None:
-    own = file.parent / "other"
-    write_certificate(own / "shared.crt", own / "shared.key", names=(name,))
-    (own / "unrelated.crt").write_text("rubbish")
-    text = GOOD + '[tls]\ncertificates = "other"\n'
-    if name == "*.montague.example":
-        assert "nor another certificate that covers it" in problems(file, text)["tls.certificates"]
-    else:
-        pair = certificate_of(loaded(file, text).tls, "montague.example")
-        assert pair == (own / "shared.crt", own / "shared.key")
-
-
-def test_a_missing_directory_of_certificates(file: Path) -> None:
-    found = problems(file, GOOD + '[tls]\ncertificates = "other"\n')
-    assert found == {"tls.certificates": f"there is no directory {file.parent / 'other'}"}
-
-
-@pytest.mark.parametrize("suffix", ["crt", "key"])
-@pytest.mark.parametrize("octets", [b"", b"rubbish", None], ids=["empty", "rubbish", "missing"])
-def test_a_certificate_or_key_that_is_unusable(
-    file: Path, suffix: str, octets: bytes | None
-) -> None:
-    path = file.parent / f"certs/montague.example.{suffix}"
-    path.unlink() if octets is None else path.write_bytes(octets)
-    found = problems(file, GOOD)
-    assert found.keys() == {"tls.certificates"}
-    assert str(path) in found["tls.certificates"]
-
-
-def test_a_key_of_another_certificate(file: Path) -> None:
-    certs = file.parent / "certs"
-    write_certificate(certs / "other.crt", certs / "montague.example.key")
-    assert "is not the key of" in problems(file, GOOD)["tls.certificates"]
 
 
 def test_trust_anchors_of_ones_own(file: Path) -> None:

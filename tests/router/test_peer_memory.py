@@ -86,6 +86,14 @@ def test_what_another_process_learned_is_taken_and_not_told(memory: Memory) -> N
     assert memory.told == [], "everybody knows it already"
 
 
+def test_what_only_another_version_knows_of_is_passed_over(memory: Memory) -> None:
+    memory.take_all(
+        [("a.example", "nose", "long", memory.now), (CAPULET, "bidi", "kills", memory.now)]
+    )
+    assert memory.recall(CAPULET, Fact.BIDI) == "kills"
+    assert not memory.rows("a.example")
+
+
 def test_of_two_words_the_later_one_stands(memory: Memory) -> None:
     memory.learn(CAPULET, Fact.BIDI, "works")
     memory.take(Learned(CAPULET, Fact.BIDI, "kills", memory.now - 5))

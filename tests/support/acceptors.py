@@ -91,7 +91,7 @@ class Hub(Changing):
     def opened(self, connection: Connection) -> None:
         self._hear("opened")
 
-    def evidence(self, session: TlsSession) -> Evidence:
+    def evidence(self, connection: Connection, session: TlsSession) -> Evidence:
         self._hear("evidence", session)
         return self._evidence
 

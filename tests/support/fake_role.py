@@ -2,8 +2,9 @@
 
     python fake_role.py ROLE BEHAVIOUR JOURNAL --config … --slot … and so on
 
-BEHAVIOUR is "serve", "die" (before Hello), "unready" (Hello, no Ready), "deaf" (ignores Drain) or
-"learn" (says that it learned something of a peer called as it is itself). What only the first
+BEHAVIOUR is "serve", "die" (before Hello), "unready" (Hello, no Ready), "deaf" (ignores Drain),
+"learn" (says that it learned something of a peer called as it is itself) or "earlier" (speaks the
+version before). What only the first
 incarnation does: "leave" (asks to be replaced when it is told of the membership), "crash" (exits 1
 some time after that), "once" (serves; later ones die).
 Each message received is a line of JSON in JOURNAL. Every connection it accepts gets its id.
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from router.wire.control import (
     DRAIN_END,
+    OLDEST,
     Answer,
     Ask,
     Beat,
@@ -84,6 +86,8 @@ class FakeRole:
             sock = socket.socket(fileno=int(listen.rpartition(":")[2]))
             await asyncio.start_server(self.greet, sock=sock)
         self.link = await connect(self.arguments.control, self.received, self.ended.set)
+        if self.arguments.behaviour == "earlier":
+            self.link.speaks = OLDEST
         self.link.send(Hello(self.id, os.getpid()))
         if self.arguments.behaviour != "unready":
             self.link.send(Ready())

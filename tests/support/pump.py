@@ -7,6 +7,7 @@ from router.xmpp.certificate import NO_CERTIFICATE, Evidence, Verdict
 from router.xmpp.events import Event, StartTls
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
+from router.xmpp.perspective import outside
 from router.xmpp.policy import PeerRule, Policy
 from router.xmpp.reader import Limits
 from router.xmpp.receiving import ReceivingStream
@@ -39,7 +40,7 @@ class Proves:
 def policy(*hosted: str, rule: PeerRule | None = None, **changes: object) -> Policy:
     """A policy that hosts these domains and treats every peer alike."""
     settings: dict[str, object] = {
-        "hosted": frozenset(hosted),
+        "perspective": outside(frozenset(hosted)),
         "default_domain": hosted[0],
         "secret": f"secret of {hosted[0]}".encode(),
         "rule": lambda domain: rule or PeerRule(),

@@ -1,8 +1,9 @@
 r"""Wire conversations as text: one side is a stream core, the other is the file.
 
 Head: `# title`, then `name: value` lines up to an empty line. `clauses` (ids), `role` (receiving,
-initiating, component), `hosted`, and `policy`: words out of `tls=optional`, `dialback=off`,
-`require=certificate`, `bidi=off`, `deny`, `direct`, `no-certificate`, `management`, `resumable`.
+initiating, component, component-client, recipient, initiator), `hosted`, `peer` and `pairs` of an
+end-to-end stream, and `policy`: words out of `tls=optional`, `dialback=off`, `require=certificate`,
+`bidi=off`, `deny`, `direct`, `no-certificate`, `management`, `resumable`.
 `segments: matter` says that the lines of the peer must arrive as they stand.
 
 Body, in order; a line that begins with white space goes on with the line above it:
@@ -28,6 +29,9 @@ from pathlib import Path
 from router.xmpp import events, names
 from router.xmpp.certificate import NO_CERTIFICATE
 from router.xmpp.component import ComponentStream
+from router.xmpp.component_client import ComponentClientStream
+from router.xmpp.e2e import InitiatorStream, RecipientStream
+from router.xmpp.e2e_ends import Ends
 from router.xmpp.events import Event
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.limits import announcement
@@ -42,6 +46,8 @@ WORDS = {
     "stream": f"<?xml version='1.0'?><stream:stream xmlns='{names.SERVER}'"
     f" xmlns:db='{names.DIALBACK}' xmlns:stream='{names.STREAMS}'",
     "component": f"<?xml version='1.0'?><stream:stream xmlns='{names.COMPONENT}'"
+    f" xmlns:stream='{names.STREAMS}'",
+    "e2e": f"<?xml version='1.0'?><stream:stream xmlns='{names.CLIENT}'"
     f" xmlns:stream='{names.STREAMS}'",
     "end": "</stream:stream>",
     "starttls": f"<starttls xmlns='{names.TLS}'/>",
@@ -67,6 +73,7 @@ WORDS = {
 }
 _MARK = re.compile(r"\{([\w *-]+)\}")
 _LINE = re.compile(r"([CS]:|[!*]) ?(.*)")
+_OPENING = (InitiatingStream, InitiatorStream, ComponentClientStream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,7 @@ class Conversation:
     def _fact(self, verb: str, rest: str) -> list[Event]:
         core = self.core
         match verb:
-            case "open" if isinstance(core, InitiatingStream):
+            case "open" if isinstance(core, _OPENING):
                 return core.open()
             case "tls":
                 self.evidence.domains = set(rest.split())
@@ -286,6 +293,9 @@ def told(event: Event) -> str:
     match event:
         case events.PairAuthorised(pair, may_send, mechanism):
             return f"{'may send' if may_send else 'accepts'} {_named(pair)} by {mechanism}"
+        case events.StreamReady(peer, is_encrypted, is_certified):
+            how = "encrypted" if is_encrypted else "in plaintext"
+            return f"ready {peer} {how}{', certified' if is_certified else ''}"
         case events.PairRefused(pair, error):
             return f"refused {_named(pair)} {error.condition}"
         case events.RunReceived(pair, counts, octets):
@@ -296,6 +306,8 @@ def told(event: Event) -> str:
             return f"key {_named(pair)} {stream_id} {key}"
         case events.KeyAnswered(pair, stream_id, verdict):
             return f"answered {_named(pair)} {stream_id} {verdict}"
+        case events.ClaimRefused(pair):
+            return f"claim refused {_named(pair)}"
         case events.AttachRequested(domain):
             return f"attach {domain}"
         case events.StartTls():
@@ -358,4 +370,15 @@ def _core(head: dict[str, str]) -> XmlStream:
         case "component":
             secrets = {"montague.example": "s3cr3t"}
             return ComponentStream(settings, lambda: "3BF96D32", secrets, NOW)
+        case "component-client":
+            return ComponentClientStream(settings, "relay.example", "s3cr3t", NOW)
+        case "recipient":
+            return RecipientStream(settings, ids(), _ends(head), NOW, direct_tls=direct)
+        case "initiator":
+            return InitiatorStream(settings, ids(), _ends(head), NOW, direct_tls=direct)
     raise ValueError(head["role"])
+
+
+def _ends(head: dict[str, str]) -> Ends:
+    pairs = frozenset(map(_pair, head.get("pairs", "").split()))
+    return Ends("relay.example", head.get("peer", "juliet@capulet.example/balcony"), pairs)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from router.config import Address, Config, Domain, E2e
 from router.wire.frames import StreamId
 from router.wire.shard import shard_of
-from workers.hosted import Attachments
+from router.xmpp.pair import DomainPair
+from workers.hosted import Attachments, attaching
 
 DOMAIN = "montague.example"
 ONE, OTHER = StreamId("a0.1", 1), StreamId("a1.1", 1)
@@ -63,3 +65,19 @@ def test_a_lost_shard_takes_the_reservation_but_not_the_attachment(attachments):
     attachments.attach(DOMAIN, OTHER)
     attachments.shards_lost({shard})
     assert attachments.stream(DOMAIN) == OTHER
+
+
+def test_who_comes_to_us_and_who_is_behind_us():
+    server = Domain("server", target=Address("10.0.0.7", 5269))
+    config = Config(
+        domains={DOMAIN: Domain("component", secret="s"), "verona.example": server},
+        e2e=E2e(jid="relay.montague.example"),
+    )
+    assert attaching(config) == {DOMAIN, "relay.montague.example"}
+    attachments = Attachments(attaching(config), config.servers)
+    assert not attachments.is_hosted("verona.example")
+    assert attachments.is_behind_us("verona.example")
+    verona, capulet = "verona.example", "capulet.example"
+    for pair in ((verona, capulet), (capulet, verona), (DOMAIN, capulet), (verona, "x.example")):
+        assert attachments.is_ours(DomainPair(*pair))
+    assert not attachments.is_ours(DomainPair(capulet, "x.example"))

@@ -50,6 +50,21 @@ OURS = Grant(initiated=True, mechanism="external")
 THEIRS = Grant(initiated=False, mechanism="external")
 
 
+EXPRESS = Grant(initiated=True, mechanism="e2e")
+
+
+def test_an_express_lane_before_all_streams(pairs):
+    routes = pairs.get(PAIR)
+    routes.granted[A3] = OURS
+    assert routes.stream() == A3
+    routes.granted[B1] = EXPRESS
+    assert routes.passed_over() == {A3}
+    assert routes.stream() == B1
+    assert routes.initiated() == A3  # keys go by servers' own streams
+    routes.revoke(B1)
+    assert (routes.passed_over(), routes.stream()) == (frozenset(), A3)
+
+
 def test_only_connections_we_opened_count_as_initiated(pairs):
     routes = pairs.get(PAIR)
     routes.granted[A3] = THEIRS

@@ -103,10 +103,11 @@ class Surroundings:
         assert self.link is not None
         self.link.send(message)
 
-    def membership(self, *acceptors: str) -> None:
+    def membership(self, *acceptors: str, speaks: tuple[tuple[str, int], ...] = ()) -> None:
         self.version += 1
         endpoints = tuple((each, bus_endpoint(self.run_dir, each)) for each in acceptors)
-        self.tell(Membership(self.version, endpoints, (WORKER,) * SHARDS, (1,) * SHARDS))
+        owners, generations = (WORKER,) * SHARDS, (1,) * SHARDS
+        self.tell(Membership(self.version, endpoints, owners, generations, speaks=speaks))
 
     def say(self, acceptor: str, *frames: Frame) -> None:
         for frame in frames:
@@ -200,6 +201,19 @@ async def test_frames_in_frames_out(around, worker):
     await around.hears(B, forward(A, 9))
 
 
+async def test_an_acceptor_of_the_version_before_gets_the_form_it_knows(around, worker):
+    await around.introduce(A, B)
+    around.say(B, Granted(9, OUT, False, "external"))
+    around.say(A, run())
+    await around.hears(B, forward(A, 9))
+    around.membership(A, B, speaks=((B, 1),))
+    await around.hears(B, Joined(2))
+    for acceptor in (A, B):
+        around.say(acceptor, Announced(2))
+    around.say(A, replace(run(), first=2))
+    await around.hears(B, replace(forward(A, 9), first=2))  # "after" is 1 in the form of today
+
+
 async def test_nonsense_is_dropped_and_the_next_frame_is_heard(around, worker):
     await around.introduce(A)
     around.say_nonsense(A)
@@ -239,6 +253,22 @@ async def test_what_waits_too_long_is_refused_without_being_asked(around):
     around.say(A, run())
     text = "no stream in time"
     await around.hears(A, Reject(1, 1, 1, 1, "remote-server-timeout", "wait", text))
+    around.tell(Drain(5))
+    assert await ends(worker) == 0
+
+
+async def test_more_may_arrive_when_a_deadline_has_just_come(around):
+    """Timers go by whole milliseconds: some fire shortly before their deadline."""
+    worker = await start(around.run_dir, replace(CONFIG, limits=Limits(backlog_s=0.1004)))
+    await around.is_told(Ready)
+    await around.introduce(A)
+    lanes = range(1, 301)
+    for lane in lanes:
+        around.say(A, run(lane=lane))
+        await asyncio.sleep(0.001)
+    text = "no stream in time"
+    await around.hears(A, Reject(lanes[-1], 1, 1, 1, "remote-server-timeout", "wait", text))
+    assert sum(isinstance(frame, Reject) for _, _, frame in around.heard) == len(lanes)
     around.tell(Drain(5))
     assert await ends(worker) == 0
 

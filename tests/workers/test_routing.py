@@ -19,6 +19,7 @@ from router.wire.frames import (
     Joined,
     Progress,
     Reject,
+    Release,
     Retire,
     Returned,
     Revoked,
@@ -329,6 +330,29 @@ def test_a_lane_moves_only_when_its_own_stream_goes(talk):
     talk.says(A, Granted(6, OUT, initiated=True, mechanism="dialback"))
     data = run(2, epoch=2)
     assert talk.says(A, data) == [forwarded(A, data, StreamId(B, 9))]
+
+
+def test_a_pair_moves_to_its_express_lane_in_order_and_back(talk):
+    ordinary, express = StreamId(A, 3), StreamId(B, 8)
+    talk.says(A, Granted(3, OUT, initiated=True, mechanism="external"))
+    assert talk.says(A, run(1)) == [forwarded(A, run(1), ordinary)]
+    sends = talk.says(B, Granted(8, OUT, initiated=True, mechanism="e2e"))
+    assert sends == [Send(A, Release(3, OUT))]
+    assert talk.says(A, run(2, egress=ordinary)) == []  # its acceptor returns the epoch
+    moved = run(2, epoch=2)
+    assert talk.says(A, moved) == [forwarded(A, moved, express, after=0)]
+    assert talk.says(A, run(1, lane=2)) == [forwarded(A, run(1, lane=2), express)]
+    talk.says(B, Revoked(8, OUT))
+    back = run(3, epoch=3)
+    assert talk.says(A, back) == [forwarded(A, back, ordinary, after=0)]
+
+
+def test_streams_that_open_beside_an_express_lane_are_not_used(talk):
+    express = StreamId(B, 8)
+    talk.says(B, Granted(8, OUT, initiated=False, mechanism="e2e"))
+    sends = talk.says(A, Granted(3, OUT, initiated=True, mechanism="dialback"))
+    assert sends == [Send(A, Release(3, OUT))]
+    assert talk.says(A, run(1)) == [forwarded(A, run(1), express)]
 
 
 def test_a_stream_refused_for_one_pair_still_carries_the_other(talk):

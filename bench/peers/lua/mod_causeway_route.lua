@@ -1,5 +1,6 @@
 -- Static s2s routes: remote domain -> { address, port }, from the option `causeway_routes`.
--- A domain without a route has no address at all, so that no test asks the network.
+-- A domain without a route has no address at all, so that no test asks the network. Without the
+-- option another module finds the way.
 -- COMPAT Prosody 0.12: it has no event before connecting, so the SRV resolver is replaced.
 
 module:set_global();
@@ -9,11 +10,11 @@ local service = require "net.resolvers.service";
 
 local from_dns = service.new;
 
-function service.new(domain, name, protocol, extra)
+local function from_routes(domain, name, protocol, extra)
 	if name ~= "xmpp-server" and name ~= "xmpps-server" then
 		return from_dns(domain, name, protocol, extra);
 	end
-	local route = module:get_option("causeway_routes", {})[domain];
+	local route = module:get_option("causeway_routes")[domain];
 	local targets = {};
 	-- The routes speak STARTTLS: the direct TLS service of XEP-0368 has no target.
 	if route and name == "xmpp-server" then
@@ -22,6 +23,10 @@ function service.new(domain, name, protocol, extra)
 	local resolver = manual.new(targets, protocol, extra);
 	resolver.last_error = "no static route";
 	return resolver;
+end
+
+if module:get_option("causeway_routes") then
+	service.new = from_routes;
 end
 
 -- To standard output, so that no log level can hide it from whoever waits for it.

@@ -1,5 +1,7 @@
 """The identifiers of a certificate, and whether one of them is a domain (RFC 6120 §13.7.1.2).
 
+An account, the other end of an end-to-end stream, is one of them or it is not (§13.7.1.4).
+
 Only subjectAltName counts, never the CN. Whether the certificate is to be trusted is
 `router.acceptor.certificates.verdict`'s question; `certificates` asks here about our own.
 """
@@ -36,13 +38,17 @@ class Identifiers:
     """XmppAddr, normalised by `jid.domain`."""
     shown: str
     """The first few of them for people, harmless to print."""
+    accounts: frozenset[str] = frozenset()
+    """XmppAddr with a localpart, normalised by `jid.normal`."""
 
     def covers(self, domain: str, *, only_dns: bool = False) -> bool:
         """Whether one identifier is `domain`, compared as A-labels; any one is enough.
 
         RFC 6120 §13.7.1.2, RFC 9525 §6.3: a wildcard stands for exactly the left-most label. With
-        `only_dns`, SRV-ID and XmppAddr do not count.
+        `only_dns`, SRV-ID and XmppAddr do not count. For a bare address, see `accounts`.
         """
+        if "@" in domain:
+            return not only_dns and domain in self.accounts
         try:
             normal, a_labels = jid.domain(domain), jid.ascii_domain(domain)
         except jid.JidError:
@@ -87,6 +93,7 @@ def identifiers(certificate: x509.Certificate) -> Identifiers:
     dns: list[DNSPattern] = []
     srv: list[SRVPattern] = []
     xmpp: set[str] = set()
+    accounts: set[str] = set()
     shown: list[str] = []
     for name in names:
         text = _text(name)
@@ -98,11 +105,14 @@ def identifiers(certificate: x509.Certificate) -> Identifiers:
             if isinstance(name, x509.DNSName):
                 dns.append(_dns_pattern(text.removesuffix(".")))
             elif isinstance(name, x509.OtherName) and name.type_id == _XMPP_ADDR:
-                xmpp.add(jid.domain(text))
+                if "@" in text and jid.bare(text) == text:
+                    accounts.add(jid.normal(text))
+                else:
+                    xmpp.add(jid.domain(text))
             elif isinstance(name, x509.OtherName) and text.lower().startswith(_SERVICE):
                 srv.append(SRVPattern.from_bytes(text.removesuffix(".").encode("ascii")))
     listed = ", ".join(text[:_NAME_SHOWN_CHARACTERS] for text in shown) or "no domain"
-    return Identifiers(tuple(dns), tuple(srv), frozenset(xmpp), listed)
+    return Identifiers(tuple(dns), tuple(srv), frozenset(xmpp), listed, frozenset(accounts))
 
 
 def _dns_pattern(name: str) -> DNSPattern:

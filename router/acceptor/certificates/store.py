@@ -4,7 +4,7 @@ Read at the start and at a reload; connections keep what they began with. The ac
 every connection. How contexts are set is `contexts`'; judging peers is `verdict`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from router.acceptor.certificates.credential import Credential, CredentialError,
 from router.acceptor.tls import reason
 from router.xmpp import jid
 from router.xmpp.errors import MisuseError
+from router.xmpp.perspective import BELOW, Domains
 
 
 class CertificateStore:
     """The certificates in `directory`, for the `hosted` domains, the first of which is the default.
 
     Files are NAME.crt with NAME.key, or NAME/fullchain.pem with NAME/privkey.pem, NAME in A-labels.
-    A domain without files of its own is served by any certificate that covers it.
+    A domain without files of its own is served by any certificate that covers it; so are those that
+    `hosted` names by their parent, as "*.PARENT".
     """
 
     def __init__(self, directory: Path, hosted: Sequence[str]) -> None:
@@ -36,7 +38,11 @@ class CertificateStore:
         self._problems: list[str] = []
         found = self._read()
         before, self._credentials = self._credentials, {}
-        for domain in map(jid.domain, hosted):
+        names = [name for name in hosted if not name.startswith(BELOW)]
+        parents = frozenset(name[len(BELOW) :] for name in hosted if name.startswith(BELOW))
+        self._below = Domains(parents=parents, others=frozenset(names))
+        self._found = tuple(found.values())
+        for domain in map(jid.domain, names):
             credential = self._choose(domain, found) or before.get(domain)
             if credential is not None:
                 self._credentials[domain] = credential
@@ -51,11 +57,11 @@ class CertificateStore:
 
     def has_certificate(self, domain: str) -> bool:
         """Whether we show a certificate for this hosted domain."""
-        return domain in self._credentials
+        return self._of(domain) is not None
 
     def shows(self, domain: str, name: str) -> bool:
         """Whether what we show as the hosted `domain` proves `name` as well."""
-        credential = self._credentials.get(domain)
+        credential = self._of(domain)
         return credential is not None and credential.identifiers.covers(name)
 
     def starttls_context(self, header_to: str) -> SSL.Context:
@@ -76,7 +82,7 @@ class CertificateStore:
 
     def client_context(self, domain: str, *, direct_tls: bool = False) -> SSL.Context:
         """For a connection opened in the name of a hosted domain; shows its certificate, if any."""
-        key = self._credentials.get(domain), direct_tls
+        key = self._of(domain), direct_tls
         if key not in self._clients:
             self._clients[key] = client_context(key[0], direct_tls=direct_tls)
         return self._clients[key]
@@ -98,9 +104,13 @@ class CertificateStore:
 
     def _credential_of(self, name: str) -> Credential | None:
         try:
-            return self._credentials.get(jid.domain(name))
+            return self._of(jid.domain(name))
         except jid.JidError:
             return None
+
+    def _of(self, domain: str) -> Credential | None:
+        own = self._credentials.get(domain)
+        return own or (_covering(domain, self._found) if domain in self._below else None)
 
     # --- files ---
 
@@ -130,9 +140,14 @@ class CertificateStore:
             return own
         if own is not None:
             self._problems.append(f"{own.file}: is for {own.identifiers.shown}, not {domain}")
-        covering = [other for other in found.values() if other.identifiers.covers(domain)]
-        if covering:
-            return max(covering, key=lambda other: other.chain[0].not_valid_after_utc)
+        if (covering := _covering(domain, found.values())) is not None:
+            return covering
         if own is None:
             self._problems.append(f"{domain}: no certificate for it in {self._directory}")
         return own
+
+
+def _covering(domain: str, credentials: Iterable[Credential]) -> Credential | None:
+    """Of those that cover the domain the one that lasts longest."""
+    covering = (each for each in credentials if each.identifiers.covers(domain))
+    return max(covering, key=lambda each: each.chain[0].not_valid_after_utc, default=None)

@@ -91,27 +91,32 @@ class Verifier:
         """What the peer's certificates, leaf first, prove; judged anew at each question."""
         return ChainEvidence(self, tuple(chain)) if chain else NO_CERTIFICATE
 
-    def judge_chain(self, chain: tuple[x509.Certificate, ...]) -> "ChainJudgement":
-        """Whether the chain is trusted now, names aside.
+    def judge_chain(
+        self, chain: tuple[x509.Certificate, ...], *, of_account: bool = False
+    ) -> "ChainJudgement":
+        """Whether the chain is trusted now, names aside; `of_account`: not a server's but a user's.
 
         The answer is kept for a minute, but never beyond the first expiry in the chain.
         """
         now = self.clock()
         chain = chain[: 1 + _MAX_INTERMEDIATES]
         shown = b"".join(certificate.public_bytes(Encoding.DER) for certificate in chain)
-        key = blake2b(shown, digest_size=_KEY_BYTES).digest()
+        person = b"account" if of_account else b""
+        key = blake2b(shown, digest_size=_KEY_BYTES, person=person).digest()
         judgement = self._judged.get(key)
         if judgement is None or not judgement.judged_at <= now <= judgement.good_until:
-            judgement = self._judge(chain, now)
+            judgement = self._judge(chain, now, of_account)
             self._judged[key] = judgement
             self._judged.move_to_end(key)
             if len(self._judged) > _CACHED_CHAINS:
                 self._judged.popitem(last=False)
         return judgement
 
-    def _judge(self, chain: tuple[x509.Certificate, ...], now: float) -> "ChainJudgement":
+    def _judge(
+        self, chain: tuple[x509.Certificate, ...], now: float, of_account: bool
+    ) -> "ChainJudgement":
         try:
-            fault = _key_fault(chain[0]) or _purpose_fault(chain[0])
+            fault = _key_fault(chain[0]) or _purpose_fault(chain[0], of_account)
             return _rejected(fault, now) if fault else self._judge_signatures(chain, now)
         except _UNREADABLE:
             return _rejected("certificate cannot be read", now)
@@ -196,7 +201,7 @@ class ChainEvidence:
             return Verdict(False, False, f"certificate is refused: {error}")
         except _UNREADABLE:
             return Verdict(False, False, "certificate cannot be read")
-        judgement = self._verifier.judge_chain(self._chain)
+        judgement = self._verifier.judge_chain(self._chain, of_account="@" in domain)
         fault = fault or judgement.fault
         # Name constraints are checked for DNS-IDs alone: beneath one, no other kind proves a name.
         covers = names.covers(domain, only_dns=judgement.is_constrained)
@@ -238,13 +243,15 @@ def _key_fault(certificate: x509.Certificate) -> str:
             return "key is of a kind that is not accepted"
 
 
-def _purpose_fault(certificate: x509.Certificate) -> str:
+def _purpose_fault(certificate: x509.Certificate, of_account: bool) -> str:
     """A server proves itself as one in either role; public authorities issue nothing else."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return ""
-    return "" if _is_for_servers(usage) else "certificate is not for servers (extended key usage)"
+    if _is_for_servers(usage) or (of_account and ExtendedKeyUsageOID.CLIENT_AUTH in usage):
+        return ""
+    return f"certificate is not for {'clients' if of_account else 'servers'} (extended key usage)"
 
 
 def _is_for_servers(usage: x509.ExtendedKeyUsage) -> bool:

@@ -1,6 +1,7 @@
 """Places that failed, and how long they are left alone (RFC 6120 §3.3): jittered, doubling.
 
-A place is whatever failed: an address, or a domain. Owns no timer; the dialer asks before it tries.
+A place is whatever failed: an address, or a domain. Owns no timer; the dialer asks before it tries,
+of servers behind the router apart from all others.
 """
 
 from collections import OrderedDict
@@ -9,9 +10,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Generic, TypeVar
 
+from router.config import Config
+
 FREE: Final = 5
 FIRST_S: Final = 1.0
 PLACES: Final = 4096
+BEHIND_US_S: Final = 1.0
+"""A server behind the router is ours, and near: it is not left alone for longer."""
 
 Why = TypeVar("Why")
 
@@ -58,3 +63,20 @@ class Backoff(Generic[Why]):
             return None
         left_s = failures.until_s - self._clock()
         return (failures.why, left_s) if left_s > 0 else None
+
+
+class Backoffs(Generic[Why]):
+    """One for remote servers, by `dial.backoff_max_s`, and one for those behind the router."""
+
+    def __init__(self, clock: Callable[[], float], random: Random, config: Config) -> None:
+        self._outside = Backoff[Why](clock, random, config.dial.backoff_max_s)
+        self._inside = Backoff[Why](clock, random, min(config.dial.backoff_max_s, BEHIND_US_S))
+        self.reload(config)
+
+    def reload(self, config: Config) -> None:
+        """Another configuration says which servers are behind the router."""
+        self._servers = config.servers
+
+    def of(self, domain: str) -> Backoff[Why]:
+        """The one for dials to this domain."""
+        return self._inside if domain in self._servers else self._outside

@@ -17,15 +17,8 @@ import structlog
 from router.acceptor.connection import Connection
 from router.acceptor.dialling import attempts
 from router.acceptor.dialling.addresses import connect
-from router.acceptor.dialling.attempts import (
-    AUTHORISED,
-    Approach,
-    Outcome,
-    refusal,
-    unreachable,
-    untried,
-)
-from router.acceptor.dialling.backoff import Backoff
+from router.acceptor.dialling.attempts import AUTHORISED, Approach, Outcome, unreachable
+from router.acceptor.dialling.backoff import Backoffs
 from router.acceptor.dialling.dns import Target, Unresolvable
 from router.acceptor.dialling.findings import Findings
 from router.acceptor.dialling.joining import Joining
@@ -83,7 +76,7 @@ class Dialer:
         self._lines = Lines()
         self._keys = Keys(loop, to_acceptor)
         self._joining = Joining(loop, sharing, findings, history, self._lines, self._keys)
-        self._backoff: Backoff[Outcome] = Backoff(loop.time, Random(), config.dial.backoff_max_s)
+        self._backoffs: Backoffs[Outcome] = Backoffs(loop.time, Random(), config)
         self._dials: dict[DomainPair, Dial] = {}
         self._begun = count()
         self._connecting = Turns(_CONNECTING)
@@ -197,17 +190,18 @@ class Dialer:
         if self._is_draining:
             return unreachable("this server is shutting down")
         if self._config.refuses(pair.target):
-            return refusal(pair.target)
-        closed = self._backoff.closed(pair.target) or self._backoff.closed(pair)
+            return attempts.refusal(pair.target)
+        backoff = self._backoffs.of(pair.target)
+        closed = backoff.closed(pair.target) or backoff.closed(pair)
         if closed is not None:
             self._history.note(*pair, "backoff", seconds=round(closed[1], 1))
             return closed[0]
         outcome = await self._anywhere(dial)
         if outcome.error is None:
-            self._backoff.succeeded(pair.target)
-            self._backoff.succeeded(pair)
+            backoff.succeeded(pair.target)
+            backoff.succeeded(pair)
         elif not outcome.is_untried:
-            self._backoff.failed(pair if outcome.is_connected else pair.target, outcome)
+            backoff.failed(pair if outcome.is_connected else pair.target, outcome)
         return outcome
 
     async def _anywhere(self, dial: Dial) -> Outcome:
@@ -237,7 +231,7 @@ class Dialer:
         if self._is_draining:
             return unreachable("this server is shutting down")
         place = (target.host, target.port)
-        if (closed := self._backoff.closed(place)) is not None:
+        if (closed := self._backoffs.of(dial.pair.target).closed(place)) is not None:
             return closed[0]
         where = dial.tried = f"{target.host} port {target.port}"
         try:
@@ -249,7 +243,7 @@ class Dialer:
         try:
             turn = await self._connecting.come((min(addresses), target.port), dial.urged)
         except TimeoutError:
-            return untried(f"{where}: too many connections there are being opened")
+            return attempts.untried(f"{where}: too many connections there are being opened")
         try:
             if self._is_draining:
                 return unreachable("this server is shutting down")
@@ -260,7 +254,7 @@ class Dialer:
 
     async def _after_a_while(self, dial: Dial, place: Place) -> Outcome | None:
         """What has become possible or impossible meanwhile, if anything."""
-        if (closed := self._backoff.closed(place)) is not None:
+        if (closed := self._backoffs.of(dial.pair.target).closed(place)) is not None:
             return closed[0]
         shared = await self._joining.share(dial)
         return shared if shared is not None and shared.error is None else None
@@ -284,16 +278,17 @@ class Dialer:
     async def _attempt(
         self, dial: Dial, target: Target, addresses: list[str], approach: Approach
     ) -> Outcome:
+        backoff = self._backoffs.of(dial.pair.target)
         place, where = (target.host, target.port), dial.tried
         try:
             async with asyncio.timeout(_CONNECT_S):
                 transport, _ = await connect(self._loop, addresses, target.port, asyncio.Protocol)
         except (OSError, TimeoutError) as error:
             outcome = unreachable(f"{where}: {str(error) or 'no answer'}")
-            self._backoff.failed(place, outcome)
+            backoff.failed(place, outcome)
             self._history.note(*dial.pair, "connect", to=where, failed=str(error) or "no answer")
             return outcome
-        self._backoff.succeeded(place)
+        backoff.succeeded(place)
         if self._is_one_way:
             approach = replace(approach, bidi=False)
         connection = self._new_connection(dial.pair, target, approach)
@@ -333,7 +328,7 @@ class Dialer:
 
     def heard_from(self, domain: str) -> None:
         """The domain has just proved itself to us: whatever failed there may work now."""
-        self._backoff.succeeded(domain)
+        self._backoffs.of(domain).succeeded(domain)
 
     def stream_closing(self, connection: Connection) -> None:
         """A stream takes nothing more: who wants its pairs now, needs another one."""
@@ -374,6 +369,7 @@ class Dialer:
     def reload(self, config: Config) -> None:
         """Whom to dial, and where, another configuration says from now on."""
         self._config = self._places.config = config
+        self._backoffs.reload(config)
 
     def drain(self) -> None:
         """Open nothing more; whoever waits for a turn learns of it."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from router.acceptor.dialling.addresses import Listening, permitted
 from router.acceptor.dialling.dns import Resolver, Target, Unresolvable
 from router.acceptor.dialling.sharing import Place
-from router.config import Config
+from router.config import Address, Config
 
 
 class Places:
@@ -37,8 +37,14 @@ class Places:
             address
             for address in found
             if permitted(address, allow_private)
-            and (is_static or not self._listening.at(address, target.port))
+            and (is_static or not self._is_within(Address(address, target.port)))
         ]
+
+    def _is_within(self, place: Address) -> bool:
+        """Whether it is ours, or of a server behind us: nobody reaches that one around us."""
+        if self._listening.at(*place):
+            return True
+        return any(each.target == place for each in self.config.domains.values())
 
     async def of(self, domain: str, targets: Sequence[Target]) -> frozenset[Place]:
         """Every address and port of the best target; empty when it has none."""

@@ -137,6 +137,8 @@ class Sharing:
         What the peer proved of itself on a stream of ours holds for that pair alone.
         """
         core = connection.core
+        if domain not in core.policy.perspective.theirs:
+            return False  # a stream to a server behind us leads nowhere else, wherever that is
         if isinstance(core, InitiatingStream):
             is_for = core.targets
         else:

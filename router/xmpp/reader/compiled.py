@@ -5,6 +5,7 @@ first octet, which judges it as if there were no other. So both readers report t
 call, except that consecutive stanzas may be cut into runs differently. Needs the extension built.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from router.xmpp.jid import JidError
@@ -47,6 +48,7 @@ class Reader(pure.Reader):
         limits: Limits,
         careful: bool = True,
         hears_stanzas: bool = True,
+        defaults: Mapping[str, str] = pure.NOTHING,
     ) -> None:
         self._scanner: Scanner | None = None
         """From the header on; None also where no stanza can be forwarded as it is."""
@@ -58,7 +60,7 @@ class Reader(pure.Reader):
         """The beginning of a stanza, without a fault so far, that expat has not seen."""
         self._looked_at = 0
         """Octets scanned in vain since that stanza began."""
-        super().__init__(content_namespace, limits, careful, hears_stanzas)
+        super().__init__(content_namespace, limits, careful, hears_stanzas, defaults)
 
     def pending(self) -> int:
         """Octets received and not yet part of a token, white space included."""

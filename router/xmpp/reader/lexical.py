@@ -6,6 +6,7 @@ and in a way that does not depend on how the octets were cut. Called by `pure` o
 
 import re
 from dataclasses import dataclass
+from pyexpat import ExpatError
 from typing import Final
 
 from router.xmpp.errors import StreamError
@@ -20,6 +21,7 @@ _DECLARATION: Final = re.compile(
     rb"""(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:"(?:yes|no)"|'(?:yes|no)'))?"""
     rb"""[ \t\r\n]*\?>"""
 )
+_UNDEFINED_ENTITY: Final = 11
 _NEVER_LEADS: Final = frozenset({*range(0x80, 0xC2), *range(0xF5, 0x100)})
 _LESS, _BANG, _QUERY, _BRACKET = b"<!?["
 
@@ -178,3 +180,12 @@ def _check_declaration(octets: Octets) -> None:
         raise StreamError("not-well-formed", "XML version")
     if encoding is not None and encoding.lower() != b"utf-8":
         raise StreamError("unsupported-encoding", "declared encoding")
+
+
+def fault_of(complaint: ExpatError, octets: Octets, at: int) -> StreamError:
+    """XML-01, XML-02, XML-03: which of the three expat's complaint about octets[at] is."""
+    if complaint.code == _UNDEFINED_ENTITY:
+        return restricted("entity")
+    if at < len(octets) and not is_utf8_at(octets, at):
+        return StreamError("unsupported-encoding", "not UTF-8")
+    return StreamError("not-well-formed", str(complaint)[:100])

@@ -63,11 +63,7 @@ class Neutral:
                 return octets
             # no tag ends before the next '<', which cannot stand in an attribute value
             if b"xml:lang" not in octets[: octets.find(b"<", 1)]:
-                named = _NAME_END.search(octets)
-                assert named is not None
-                at = named.start()
-                attribute = f' {_XML_LANG}="{self._language}"'.encode()
-                return octets[:at] + attribute + octets[at:]
+                return with_attributes(octets, {_XML_LANG: self._language})
         lent = {p: u for p, u in self._namespaces.items() if p and f"{p}:".encode() in octets}
         lent.pop("xml", None)
         default = self._namespaces.get("", "")
@@ -93,6 +89,15 @@ def _neutral(
     content: str, namespaces: tuple[tuple[str, str], ...], language: str | None
 ) -> Neutral:
     return Neutral(content, dict(namespaces), language)
+
+
+def with_attributes(octets: bytes, given: Mapping[str, str]) -> bytes:
+    """An element with these attributes besides its own, which are others."""
+    named = _NAME_END.search(octets)
+    assert named is not None
+    at = named.start()
+    added = "".join(f" {name}={quoteattr(value)}" for name, value in given.items())
+    return octets[:at] + added.encode() + octets[at:]
 
 
 def _hides_namespace(octets: bytes) -> bool:

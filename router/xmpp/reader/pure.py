@@ -5,8 +5,10 @@ element: so every fault has one place in the stream, however the octets were cut
 holds expat's handlers, `lexical` the checks beside it, `neutral` the form in which stanzas leave.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pyexpat import ExpatError
+from types import MappingProxyType
 from typing import Final
 from xml.etree import ElementTree as etree
 
@@ -15,7 +17,7 @@ from router.xmpp.errors import StreamError
 from router.xmpp.pair import DomainPair
 from router.xmpp.reader import lexical, usual
 from router.xmpp.reader.lexical import Octets, TagScan
-from router.xmpp.reader.neutral import Neutral, neutral_under
+from router.xmpp.reader.neutral import Neutral, neutral_under, with_attributes
 from router.xmpp.reader.span import Span, Stop
 from router.xmpp.reader.split import Split
 from router.xmpp.reader.tokens import (
@@ -33,7 +35,7 @@ from router.xmpp.reader.tokens import (
 _RESCAN_BYTES: Final = 4096
 # Expat keeps every name for the life of a parser; a peer must not grow that without bound.
 _RENEW_BYTES: Final = 1 << 20
-_UNDEFINED_ENTITY: Final = 11
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _SMALL_BYTES: Final = 512
 
 
@@ -43,7 +45,7 @@ class Reader:
     Careful (negotiation): `feed` stops behind the first token that is no Run and keeps the rest;
     `feed(b"")` goes on. Otherwise every octet is looked at before it returns. Where stanzas are not
     heard, each is a Fault, whatever its addresses. `limits`, `careful` and `hears_stanzas` may be
-    assigned at any time between calls.
+    assigned at any time between calls. `defaults`: the `from` and `to` of a stanza without them.
     """
 
     def __init__(
@@ -52,10 +54,11 @@ class Reader:
         limits: Limits,
         careful: bool = True,
         hears_stanzas: bool = True,
+        defaults: Mapping[str, str] = NOTHING,
     ) -> None:
         self.careful = careful
         self._limits = limits
-        self._split = Split(content_namespace, limits)
+        self._split = Split(content_namespace, limits, defaults)
         self.hears_stanzas = hears_stanzas
         self._neutral: Neutral | None = None
         self._held = bytearray()
@@ -287,7 +290,7 @@ class Reader:
             complaint = None
         at = split.error_index() - split.total + len(probe)
         if complaint and at < len(probe) - 3:
-            raise _fault(complaint, probe, at)
+            raise lexical.fault_of(complaint, probe, at)
         raise lexical.restricted("comment, processing instruction or declaration")
 
     def _complain(
@@ -302,7 +305,7 @@ class Reader:
         at = lexical.token_at(data, token_from, wrong, end, in_cdata)
         if at >= 0 and lexical.opens_restricted(data, at, end):
             raise lexical.restricted("comment, processing instruction or declaration")
-        fault = _fault(complaint, data, wrong)
+        fault = lexical.fault_of(complaint, data, wrong)
         if at >= 0 and data[at : at + 1] == b"<":
             scan = TagScan(at, at + 1)
             seen = data.find(b">", wrong + lexical.character_bytes(data, wrong) - 1, end)
@@ -336,6 +339,9 @@ class Reader:
                 tokens.append(Element(self._tree(octets), octets))
                 continue
             pair = DomainPair(span.sender, span.target)
+            if span.lacking:
+                octets = with_attributes(octets, span.lacking)
+                span.ends = [span.begin + len(octets)]
             if span.error:
                 tokens.append(Faulty(pair, self._rewritten(octets), span.error))
             elif self._neutral.is_neutral(octets):
@@ -388,12 +394,3 @@ def _new_tree(wrapped: bytes) -> etree.Element:
 
 # What negotiates a stream is the same octets on each of a server's streams. Nobody changes a tree.
 _small_tree: Final = lru_cache(maxsize=256)(_new_tree)
-
-
-def _fault(complaint: ExpatError, data: Octets, at: int) -> StreamError:
-    """XML-01, XML-02, XML-03: which of the three expat's complaint about data[at] is."""
-    if complaint.code == _UNDEFINED_ENTITY:
-        return lexical.restricted("entity")
-    if at < len(data) and not lexical.is_utf8_at(data, at):
-        return StreamError("unsupported-encoding", "not UTF-8")
-    return StreamError("not-well-formed", str(complaint)[:100])

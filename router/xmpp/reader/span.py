@@ -19,6 +19,7 @@ class Span:
         "fault",
         "is_stanza",
         "kinds",
+        "lacking",
         "sender",
         "shared",
         "target",
@@ -33,6 +34,8 @@ class Span:
         self.target = target
         self.shared = shared
         self.is_stanza = True
+        self.lacking: dict[str, str] = {}
+        """Addresses that its only stanza leaves out, and that it is given."""
         self.error: StanzaError | None = None
         self.fault: StreamError | None = None
         """What the element costs, once it is complete."""

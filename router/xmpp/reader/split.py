@@ -6,6 +6,7 @@ of octets. Positions are expat's byte indices. `pure` feeds it and turns spans i
 
 import pyexpat
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -40,8 +41,9 @@ _MIN_ELEMENT_BYTES: Final = 4
 class Split:
     """Handlers and state of one stream; `parse` is called with ever more octets."""
 
-    def __init__(self, content: str, limits: Limits) -> None:
+    def __init__(self, content: str, limits: Limits, defaults: Mapping[str, str]) -> None:
         self.content = content
+        self._defaults = defaults
         self.limit(limits)
         self.hear(True)
         self.depth = 0
@@ -321,18 +323,20 @@ class Split:
     def _judge_stanza(self, local: str, attributes: dict[str, str]) -> None:
         if self._raw_name() != local.encode():
             self._refuse(StreamError("bad-namespace-prefix", "stanza with a prefix"))
+        lacking = {name: text for name, text in self._defaults.items() if name not in attributes}
+        given = {**attributes, **lacking} if lacking else attributes
         try:
-            sender = address.sender(attributes.get("from", ""))
-            target, error = address.target(attributes.get("to", ""))
+            sender = address.sender(given.get("from", ""))
+            target, error = address.target(given.get("to", ""))
         except JidError as bad:
             self.fault = StreamError("improper-addressing", str(bad))
             raise Stop from None
         if error is None and self._kind == _IQ and _is_bad_iq(attributes):
             error = _BAD_REQUEST
-        span = self._span
-        if error or not span.shared or (sender, target) != (span.sender, span.target):
-            span = self._span = Span(self.begin, sender, target, error is None)
-            span.error = error
+        span, alone = self._span, bool(error or lacking)
+        if alone or not span.shared or (sender, target) != (span.sender, span.target):
+            span = self._span = Span(self.begin, sender, target, not alone)
+            span.error, span.lacking = error, lacking
             self.spans.append(span)
 
     def _raw_name(self) -> bytes:

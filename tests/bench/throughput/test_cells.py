@@ -26,6 +26,14 @@ def test_what_two_modes_ask_for_is_measured_once() -> None:
     assert [each.mode for each in found] == ["in", "in-8"]
 
 
+def test_a_server_behind_is_a_mode_of_its_own() -> None:
+    (cell,) = cells(["gateway"], [383], [1], [1])
+    assert (cell.mode, cell.is_inward) == ("gateway", True)
+    assert [each.is_inward for each in cells(["in", "out", "echo"], [383], [1], [1])] == [
+        *(True, False, False)
+    ]
+
+
 @pytest.mark.parametrize("mode", ["inward", "in-0", "in-", "relay", ""])
 def test_what_is_no_mode_is_refused(mode: str) -> None:
     with pytest.raises(ValueError, match="is no mode"):

@@ -63,6 +63,11 @@ def test_only_ours_takes_part_in_the_sweep_of_acceptors() -> None:
     assert of_two == ["causeway"]
 
 
+def test_only_ours_has_servers_behind_it() -> None:
+    wanted = Settings(("causeway", "ejabberd"), (Cell("gateway", 1, 383),), 1, seconds=1)
+    assert [step.subject for step in plan(wanted)] == ["causeway"]
+
+
 # --- shares ---
 
 
@@ -170,11 +175,11 @@ def of(samples: list[Sample]) -> list[tuple[str, str, int]]:
 @pytest.mark.processes
 async def test_a_node_carries_each_mode() -> None:
     said = Said()
-    wanted = settings("causeway-pure", modes="in,out,echo,in-8", stanzas=4001)
+    wanted = settings("causeway-pure", modes="in,out,echo,in-8,gateway", stanzas=4001)
     samples = await measure.measure(wanted, said)
-    moved = {"in": 4001, "out": 4001, "echo": 8002, "in-8": 4000}
+    moved = {"in": 4001, "out": 4001, "echo": 8002, "in-8": 4000, "gateway": 4001}
     assert of(samples) == [("causeway-pure", mode, count) for mode, count in moved.items()]
-    assert (said.steps, len(said.lines)) == (4, 4)
+    assert (said.steps, len(said.lines)) == (5, 5)
     for sample in samples:
         assert set(sample.cpu_us_by_process) >= {"supervisor", "a0.1", "w0.1"}
         assert sample.cpu_us == pytest.approx(sum(sample.cpu_us_by_process.values()))

@@ -99,6 +99,14 @@ def test_many_pairs_and_a_second_acceptor_are_held_against_one() -> None:
     assert [where for _, where in found] == ["in-1000", "in"]
 
 
+def test_a_server_behind_is_held_against_a_component() -> None:
+    words = "causeway's CPU per stanza is at most 1.3 x that to a component", "gateway"
+    behind = row("causeway", 1, 5.2, mode="gateway", direction="gateway")
+    assert held(row("causeway", 1, 4.0), behind) == {words: True}
+    assert held(row("causeway", 1, 3.9), behind) == {words: False}
+    assert held(behind) == {}
+
+
 def test_without_others_there_is_nothing_to_hold() -> None:
     assert held(row("causeway", 1, 4.0)) == {}
 

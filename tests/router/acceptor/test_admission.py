@@ -70,3 +70,11 @@ def test_without_room_strangers_are_refused_and_components_are_not() -> None:
     assert admission.admit(2, "192.0.2.1", is_ours=True)
     has_room = True
     assert admission.admit(3, "192.0.2.1")
+
+
+def test_what_is_hosted_here_may_all_come_from_one_address() -> None:
+    admission = Admission(per_address=1, overall=3)
+    assert [admission.admit(number, "10.0.0.7", is_ours=True) for number in range(4)] == [
+        *(True, True, True),
+        False,
+    ]

@@ -4,6 +4,9 @@ from router.acceptor.announcements import of_streams
 from router.wire.frames import Attach, Attached, Granted
 from router.wire.shard import SHARDS, shard_of
 from router.xmpp.component import ComponentStream
+from router.xmpp.e2e import InitiatorStream
+from router.xmpp.e2e_ends import Ends
+from router.xmpp.states import Phase
 from tests.support.acceptors import wired
 from tests.support.pump import MONTAGUE, NOW, PAIR, authenticated, policy
 
@@ -23,6 +26,17 @@ async def test_a_stream_that_closes_is_not_on_offer() -> None:
     connection, _ = wired(authenticated(bidi=True))
     connection.close()
     assert list(of_streams(ALL, {}, [connection])) == []
+
+
+async def test_an_express_lane_is_told_of_as_such() -> None:
+    ends = Ends("relay.montague.example", "relay.capulet.example", frozenset({PAIR}))
+    core = InitiatorStream(policy(MONTAGUE, tls_required=False), lambda: "id", ends, NOW)
+    connection, _ = wired(core, leg="e2e", number=9)
+    connection.direction = "out"
+    assert list(of_streams(ALL, {}, [connection])) == []
+    core.phase = Phase.OPEN
+    core.grants.send[PAIR] = "e2e"
+    assert list(of_streams(ALL, {}, [connection])) == [Granted(9, PAIR, True, "e2e")]
 
 
 async def test_every_worker_hears_who_is_attached_and_one_who_would_be() -> None:

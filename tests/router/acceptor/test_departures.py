@@ -39,5 +39,5 @@ async def test_all_others_go_on_by_the_new_rules(node: Node, capulet: Peer) -> N
     node.acceptor.reload(replace(config, domains=more))
     (connection,) = (c for c in node.acceptor.connections() if c.leg == "s2s")
     assert connection.end is None
-    assert "mantua.example" in connection.core.policy.hosted
+    assert "mantua.example" in connection.core.policy.perspective.ours
     await wire.closed_in_order()

@@ -32,6 +32,7 @@ class Node:
     def __init__(self) -> None:
         self.log: list[str] = []
         self.kept = 0
+        self.end_to_end = self
         self.theirs = Stream(self, "in", "s2s")
         self.component = Stream(self, "in", "component")
         self.ours = Stream(self, "out", "s2s")
@@ -40,7 +41,10 @@ class Node:
         self.drainer = Drainer(loop, self, self)  # type: ignore[arg-type]
 
     def close(self) -> None:
-        self.log.append("stop listening")
+        self.log.append("stop listening" if "stop listening" not in self.log else "leave")
+
+    def drain(self) -> None:
+        self.log.append("open no session")
 
     def dial_one_way(self) -> None:
         self.log.append("dial one way")
@@ -58,15 +62,28 @@ class Node:
         return asyncio.create_task(self.drainer.phase(number))
 
 
-async def test_first_the_streams_that_peers_opened() -> None:
+async def test_first_the_streams_inside_others() -> None:
+    node = Node()
+    inner = Stream(node, "in", "e2e")
+    node.streams.append(inner)
+    phase = node.phase(0)
+    await eventually(lambda: "close in e2e" in node.log)
+    assert node.log == ["stop listening", "open no session", "close in e2e"]
+    assert not phase.done()
+    inner.gone()
+    await phase
+    assert node.log[-1] == "leave"
+
+
+async def test_then_the_streams_that_peers_opened() -> None:
     node = Node()
     phase = node.phase(1)
     await eventually(lambda: "close in s2s" in node.log)
-    assert node.log == ["stop listening", "dial one way", "close in s2s"]
+    assert node.log == ["dial one way", "close in s2s"]
     assert not phase.done()
     node.theirs.gone()
     await phase
-    assert node.log == ["stop listening", "dial one way", "close in s2s"]
+    assert node.log == ["dial one way", "close in s2s"]
 
 
 async def test_with_them_go_our_own_on_which_peers_may_send() -> None:
@@ -74,7 +91,7 @@ async def test_with_them_go_our_own_on_which_peers_may_send() -> None:
     node.ours.is_bidi = True
     phase = node.phase(1)
     await eventually(lambda: "close in s2s" in node.log)
-    assert node.log == ["stop listening", "dial one way", "close out s2s", "close in s2s"]
+    assert node.log == ["dial one way", "close out s2s", "close in s2s"]
     node.theirs.gone()
     node.ours.gone()
     await phase
@@ -87,6 +104,26 @@ async def test_then_the_components() -> None:
     assert node.log == ["close in component"]
     node.component.gone()
     await phase
+
+
+async def test_with_the_components_go_the_streams_of_servers_behind_us() -> None:
+    """In phase 1 they stay: what the others still send is handed over to them."""
+    node = Node()
+    behind = [Stream(node, "in", "server"), Stream(node, "out", "server", is_bidi=True)]
+    one_way = Stream(node, "out", "server")
+    node.streams += [*behind, one_way]
+    first = node.phase(1)
+    await eventually(lambda: "close in s2s" in node.log)
+    node.theirs.gone()
+    await first
+    assert not any("server" in line for line in node.log)
+    second = node.phase(2)
+    await eventually(lambda: "close out server" in node.log)
+    assert node.log[-3:] == ["close in component", "close in server", "close out server"]
+    for each in (node.component, *behind):
+        each.gone()
+    await second
+    assert one_way in node.streams
 
 
 async def test_then_it_hands_over_what_is_kept_and_serves_others_meanwhile() -> None:
@@ -115,12 +152,20 @@ async def test_then_our_own_streams() -> None:
 @pytest.mark.clause("ERR-04")
 async def test_no_phase_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "_HANDED_OVER_S", 0.03)
+    monkeypatch.setattr(drain, "INNER_S", 0.03)
     node = Node()
+    inner = Stream(node, "in", "e2e")
+    node.streams.append(inner)
     node.kept = 1
-    for number in (1, 2, 3, 4):
+    for number in (0, 1, 2, 3, 4):
         await node.phase(number)
+        if inner in node.streams:
+            inner.gone()
     assert node.log == [
         "stop listening",
+        "open no session",
+        "close in e2e",
+        "leave",
         "dial one way",
         "close in s2s",
         "close in component",

@@ -284,6 +284,23 @@ async def test_what_waits_for_a_peer_that_does_not_read_is_bounded_and_the_rest_
 
 
 @pytest.mark.clause("ERR-06")
+async def test_an_owner_that_knows_no_holds_has_its_run_rejected_where_there_is_no_room(
+    rig: Rig,
+) -> None:
+    """It speaks version 1 of the frames, and would never send again what is dropped."""
+    rig.leases.speaks["a7.1"] = 1
+    async with over_tcp(rig.stream, SMALL_WINDOW_BYTES) as peer:
+        runs = BUFFER_BYTES // len(LARGE) + 10
+        for number in range(1, runs):
+            rig.egress.forward(rig.stream, forward(number, LARGE, owner="a7.1"))
+        rejected = [frame.first for _, frame in rig.told if isinstance(frame, Reject)]
+        assert rejected == list(range(rejected[0], runs))
+        await read_exactly(peer, (rejected[0] - 1) * len(LARGE))
+        rig.egress.forward(rig.stream, forward(runs, b"<iq/>", owner="a7.1"))
+        assert await read_exactly(peer, 5) == b"<iq/>"
+
+
+@pytest.mark.clause("ERR-06")
 async def test_what_waits_in_all_streams_together_is_bounded_and_a_peer_that_reads_has_room() -> (
     None
 ):
@@ -338,3 +355,16 @@ async def test_a_closed_stream_whose_peer_reads_nothing_is_dropped_and_its_run_r
         rig.egress.forward(rig.stream, forward(1, LARGE * 16))
         rig.stream.act(rig.stream.core.fail("reset", "enough"))
         await rig.hears(("a0.1", Returned(5, 1, 1, 1)))
+
+
+async def test_a_pair_that_is_released_goes_back_once_its_peer_has_all_of_it(rig: Rig) -> None:
+    async with over_tcp(rig.stream) as peer:
+        rig.egress.forward(rig.stream, forward(count=2))
+        rig.egress.release(rig.stream, PAIR)
+        rig.egress.forward(rig.stream, forward(3, after=2))
+        back = ("a0.1", Returned(5, 1, 3, 2))
+        await rig.hears(("a0.1", progress(2, 2)), back)
+        assert rig.told.count(back) == 1
+        assert rig.egress.forward(rig.stream, forward(3, octets=b"<iq/>", epoch=2))
+        assert await read_exactly(peer, 15) == b"<message/><iq/>"
+        await rig.hears(("a0.1", progress(3, 3, epoch=2)))

@@ -461,3 +461,51 @@ async def test_what_went_to_a_dead_acceptor_is_never_known_where_the_worker_died
     first.send(Joined(2))
     await eventually(lambda: len(rig.lost) > 1)
     assert rig.lost[1:] == [("a1.1", LOW, True)]
+
+
+# --- processes of the version before ---
+
+
+async def test_an_acceptor_of_the_version_before_is_spoken_to_in_its_form_and_not_waited_for(
+    rig: Rig, new_worker: MakeWorker, context: zmq.Context, directory: Path
+) -> None:
+    seen: list[bytes] = []
+    endpoint = f"ipc://{directory}/a1.1.bus"
+    earlier = RouterSocket(
+        asyncio.get_running_loop(), context, endpoint, lambda _, parts: seen.append(parts[0])
+    )
+    here = ((OWN, rig.endpoint), ("a1.1", endpoint))
+    worker = new_worker("w0.1")
+    rig.links.membership(replace(membership(1, "w0.1", acceptors=here), speaks=(("a1.1", 1),)))
+    worker.send(Joined(1))
+    await worker.hears(Announced)
+    (sync,) = [frame for _, frame in rig.heard if isinstance(frame, Sync)]
+    rig.links.happened(OWN, Synced(sync.number))
+    assert rig.replayed == [ALL], "its answer would never come"
+    for frame in (Synced(7), Ended(5, 9)):
+        rig.links.to_acceptor("a1.1", frame)
+    await eventually(lambda: seen)
+    assert seen == encode(Ended(5, 9), 1)
+    rig.links.membership(membership(2, "w0.1", acceptors=here))
+    rig.links.to_acceptor("a1.1", Ended(6, 9))
+    await eventually(lambda: encode(Ended(6, 9))[0] in seen)
+    earlier.close()
+
+
+async def test_a_worker_of_the_version_before_does_not_tell_what_went_to_an_acceptor_that_died(
+    rig: Rig, new_worker: MakeWorker, other: Other
+) -> None:
+    worker = new_worker("w0.1")
+    own = (OWN, rig.endpoint)
+    both = (own, (other.name, other.endpoint))
+    earlier = (("w0.1", 1),)
+    rig.links.membership(replace(membership(1, "w0.1", acceptors=both), speaks=earlier))
+    worker.send(Joined(1))
+    await worker.hears(Announced)
+    question = await other.asked()
+    for acceptor in (OWN, other.name):
+        rig.links.happened(acceptor, Synced(question.number))
+    rig.links.membership(replace(membership(2, "w0.1", acceptors=(own,)), speaks=earlier))
+    worker.send(Joined(2))
+    await eventually(lambda: rig.lost)
+    assert rig.lost == [("a1.1", ALL, False)]

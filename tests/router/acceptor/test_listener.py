@@ -15,7 +15,7 @@ from router.acceptor.listener import Kind, Listener
 from tests.support.acceptors import HOST, Hub, connection_of
 from tests.support.pump import MONTAGUE, NOW, ReceivingStream, ids, policy
 
-KINDS: tuple[Kind, ...] = ("s2s", "s2s_direct_tls", "components")
+KINDS: tuple[Kind, ...] = ("s2s", "s2s_direct_tls", "components", "inside")
 SETTINGS = policy(MONTAGUE, handshake_timeout_s=1e9)
 
 
@@ -28,15 +28,18 @@ class Makes:
         self.listening = Listening()
         self.made: list[tuple[str, Connection]] = []
 
-    def inbound(self, *, direct_tls: bool) -> Connection:
+    def inbound(self, *, direct_tls: bool, leg: str = "s2s") -> Connection:
+        if leg == "server":
+            return self._make("inside", leg)
         return self._make("s2s_direct_tls" if direct_tls else "s2s")
 
     def component(self) -> Connection:
         return self._make("components")
 
-    def _make(self, kind: str) -> Connection:
+    def _make(self, kind: str, leg: str = "s2s") -> Connection:
         core = ReceivingStream(SETTINGS, ids(), NOW)
         connection = connection_of(core, self.hub, number=len(self.made) + 1)
+        connection.leg = leg
         self.made.append((kind, connection))
         return connection
 
@@ -68,7 +71,7 @@ def bound() -> socket.socket:
 
 async def test_where_servers_are_accepted_is_not_to_be_dialled(opened: Opened) -> None:
     met = {kind: opened.makes.listening.at(HOST, port) for kind, port in opened.ports.items()}
-    assert met == {"s2s": True, "s2s_direct_tls": True, "components": False}
+    assert met == {"s2s": True, "s2s_direct_tls": True, "components": False, "inside": True}
 
 
 async def test_each_kind_of_socket_makes_its_kind_of_stream(opened: Opened) -> None:
@@ -84,12 +87,16 @@ async def test_each_kind_of_socket_makes_its_kind_of_stream(opened: Opened) -> N
         await hub.until(lambda: hub.names().count("opened") == 3)
         assert [kind for kind, _ in opened.makes.made] == ["s2s_direct_tls", "components", "s2s"]
         assert opened.makes.made[2][1].address == f"{HOST}:{third.getsockname()[1]}"
+    with closing(socket.socket()) as behind:
+        behind.connect((HOST, opened.ports["inside"]))
+        await hub.until(lambda: hub.names().count("opened") == 4)
+        assert opened.makes.made[3][0] == "inside"
 
 
 @pytest.mark.clause("ERR-05")
 async def test_one_stranger_too_many_is_dropped_before_a_word(opened: Opened) -> None:
     hub = opened.makes.hub
-    ports = [opened.ports[kind] for kind in KINDS]
+    ports = [opened.ports[kind] for kind in ("s2s", "s2s_direct_tls", "components")]
     peers = [await asyncio.open_connection(HOST, port) for port in ports]
     await hub.until(lambda: len(hub.names()) >= 3)
     assert hub.names() == ["opened", "opened", "lost"]

@@ -1,6 +1,7 @@
 """What differs between the three kinds of connection, and the numbers they go by."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from bench.authority import Authority
 from router.acceptor.dialling.attempts import Approach
 from router.acceptor.dialling.dns import Target
 from router.acceptor.openings import Openings, new_stream_id
-from router.config import Config, Dialback, Domain, Tls
+from router.config import Address, Config, Dialback, Domain, E2e, Inside, Tls
 from router.xmpp.component import ComponentStream
+from router.xmpp.e2e import InitiatorStream
+from router.xmpp.e2e_ends import Ends
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
 from router.xmpp.receiving import ReceivingStream
@@ -26,12 +29,16 @@ PAIR = DomainPair(MONTAGUE, CAPULET)
 async def openings(authority: Authority, tmp_path: Path) -> Openings:
     authority.issue(MONTAGUE, into=tmp_path)
     authority.issue(VERONA, into=tmp_path)
-    config = Config(
-        tls=Tls(certificates=tmp_path),
+    return Openings(Hub(), asyncio.get_running_loop(), config_in(tmp_path))
+
+
+def config_in(directory: Path) -> Config:
+    return Config(
+        tls=Tls(certificates=directory),
         dialback=Dialback(secret="s3cr3t"),
+        inside=Inside(secret="another"),
         domains={name: Domain("component", "wherefore") for name in (MONTAGUE, VERONA)},
     )
-    return Openings(Hub(), asyncio.get_running_loop(), config)
 
 
 @pytest.mark.clause("STR-06")
@@ -72,3 +79,29 @@ async def test_a_server_that_we_call(openings: Openings) -> None:
     assert (called.core.local, called.core.remote) == PAIR
     direct = openings.outbound(PAIR, Target("x.example", 5270, "direct"), Approach())
     assert direct.core.phase is Phase.DIRECT_TLS
+
+
+async def test_a_server_behind_us_calls_and_is_called(openings: Openings, tmp_path: Path) -> None:
+    """On a leg of its own, by rules and with a dialback secret of its own."""
+    servers = {VERONA: Domain("server", target=Address("10.0.0.7", 5269))}
+    openings.reload(replace(config_in(tmp_path), domains=servers))
+    calls = openings.inbound(direct_tls=False, leg="server")
+    pair = DomainPair(CAPULET, VERONA)
+    called = openings.outbound(pair, Target("10.0.0.7", 5269, "starttls"), Approach())
+    for connection in (calls, called):
+        assert connection.leg == "server"
+        assert connection.core.policy is openings.policy_of("server")
+    stranger = openings.outbound(pair.inverse(), Target("x.example", 1, "starttls"), Approach())
+    assert stranger.core.policy is openings.policy_of("s2s")
+    assert openings.policy_of("s2s").secret != openings.policy_of("server").secret
+
+
+async def test_an_inner_stream_goes_by_rules_of_its_own(openings: Openings, tmp_path: Path) -> None:
+    openings.reload(replace(config_in(tmp_path), e2e=E2e("relay.example", tls_required=False)))
+    ends = Ends("relay.example", CAPULET)
+    core = InitiatorStream(openings.policy_of("e2e"), lambda: "id", ends, 0.0)
+    inner = openings.inner(openings._hub, core, "out", "relay.example", CAPULET)
+    assert (inner.direction, inner.leg) == ("out", "e2e")
+    assert openings.open[inner.number] is inner
+    assert not core.policy.tls_required
+    assert openings.policy_of("s2s").tls_required

@@ -2,11 +2,24 @@
 
 import pytest
 
-from router.acceptor.policies import stream_policy
-from router.config import Config, Delivery, Dialback, Domain, E2e, Limits, Peer, Tls
+from router.acceptor.policies import inside_policy, stream_policy
+from router.config import (
+    Address,
+    Config,
+    Delivery,
+    Dialback,
+    Domain,
+    E2e,
+    Inside,
+    Limits,
+    Peer,
+    Tls,
+)
+from router.xmpp.perspective import Domains, inside, outside
 from router.xmpp.policy import PeerRule
 
 MONTAGUE, VERONA = "montague.example", "verona.example"
+SERVER = Domain("server", target=Address("10.0.0.7", 5269))
 
 
 def domains(*names: str) -> dict[str, Domain]:
@@ -15,20 +28,20 @@ def domains(*names: str) -> dict[str, Domain]:
 
 def test_the_first_hosted_domain_is_the_default() -> None:
     policy = stream_policy(Config(domains=domains(MONTAGUE, VERONA)))
-    assert policy.hosted == {MONTAGUE, VERONA}
+    assert policy.perspective == outside(Domains(frozenset({MONTAGUE, VERONA})))
     assert policy.default_domain == MONTAGUE
 
 
 def test_the_routers_own_address_is_hosted_and_never_the_default() -> None:
     relay = "relay.montague.example"
     policy = stream_policy(Config(domains=domains(MONTAGUE), e2e=E2e(jid=relay)))
-    assert policy.hosted == {MONTAGUE, relay}
+    assert policy.perspective == outside(Domains(frozenset({MONTAGUE, relay})))
     assert policy.default_domain == MONTAGUE
 
 
 def test_nothing_hosted_is_a_policy_too() -> None:
     policy = stream_policy(Config())
-    assert (policy.hosted, policy.default_domain) == (frozenset(), "")
+    assert (policy.perspective, policy.default_domain) == (outside(Domains()), "")
 
 
 def test_a_peer_has_its_own_rule_or_that_of_all() -> None:
@@ -102,3 +115,26 @@ def test_tls_and_dialback_are_as_configured() -> None:
     assert off.secret == "größer".encode()
     on = stream_policy(Config())
     assert (on.tls_required, on.dialback) == (True, True)
+
+
+def test_servers_behind_us_have_a_policy_of_their_own() -> None:
+    """Dialback is never off there, and its secret another one."""
+    config = Config(
+        tls=Tls(required=True),
+        dialback=Dialback(enabled=False, secret="outside"),
+        inside=Inside(tls_required=False, secret="inside", require="certificate"),
+        domains={
+            MONTAGUE: Domain("component", secret="s"),
+            VERONA: SERVER,
+            "*.verona.example": SERVER,
+        },
+        peers={"*": Peer(deny=True)},
+    )
+    policy = inside_policy(config)
+    servers = Domains(frozenset({VERONA}), frozenset({VERONA}), frozenset({MONTAGUE}))
+    assert policy.perspective == inside(servers)
+    assert (policy.tls_required, policy.dialback, policy.secret) == (False, True, b"inside")
+    assert policy.rule("conference.verona.example") == PeerRule(require_certificate=True)
+    assert policy.default_domain == MONTAGUE
+    other = stream_policy(config)
+    assert (other.tls_required, other.dialback, other.secret) == (True, False, b"outside")

@@ -258,6 +258,8 @@ async def test_it_drains_phase_by_phase_and_ends_after_a_last_beat(
     running: Running, supervisor: Supervisor
 ) -> None:
     wire = await running.greeted()
+    supervisor.send(Drain(0))
+    assert await supervisor.hears(Drained) == Drained(0)
     supervisor.send(Drain(1))
     await wire.until(END)
     await wire.send(END)
@@ -359,7 +361,8 @@ async def test_as_a_command_it_takes_sockets_ignores_sigint_and_drains_on_sigter
         process.send_signal(signal.SIGTERM)
         await wire.until(END)
         await wire.send(END)
-        assert [await supervisor.hears(Drained) for _ in range(4)] == [
+        assert [await supervisor.hears(Drained) for _ in range(5)] == [
+            Drained(0),
             Drained(1),
             Drained(2),
             Drained(3),

@@ -41,3 +41,8 @@ async def test_streams_and_what_others_answer(node: Node, capulet: Peer) -> None
     (row,) = ask(node, "streams")
     assert row["remote"] == CAPULET
     assert ask(node, "pairs") == ()
+
+
+async def test_who_has_no_sessions_shows_none_and_opens_none(node: Node) -> None:
+    assert list(ask(node, "e2e")) == []
+    assert ask(node, "e2e open", CAPULET) == ()

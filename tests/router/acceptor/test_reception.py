@@ -8,12 +8,14 @@ from structlog.testing import capture_logs
 
 from router.acceptor.reception import Reception
 from router.wire.frames import (
+    AttachAnswer,
     Detached,
     Dial,
     DialFailed,
     Forward,
     Frame,
     Joined,
+    Release,
     Revoked,
     Verified,
     VerifyKey,
@@ -41,6 +43,12 @@ class Others:
     def forward(self, connection: object, frame: Forward) -> bool:
         self.asked.append(("forward", connection))
         return self.carries
+
+    def service_answered(self, frame: AttachAnswer) -> None:
+        self.asked.append(("attach", frame))
+
+    def release(self, connection: object, pair: DomainPair) -> None:
+        self.asked.append(("release", pair))
 
     def dial(self, pair: DomainPair) -> None:
         self.asked.append(("dial", pair))
@@ -83,6 +91,7 @@ class Rig:
             others,
             others,
             others,
+            others.service_answered,
             clock=lambda: NOW,
             to_shard=self.sent.to_shard,
             to_acceptor=self.sent.to_acceptor,
@@ -151,6 +160,19 @@ def test_without_room_a_key_is_asked_about_on_a_stream_that_there_is_or_refused(
     assert rig.others.asked == [("at hand", KEY)]
     refusals = [] if at_hand else [("a1.1", Verified(7, "resource-constraint"))]
     assert rig.sent.acceptors == refusals
+
+
+def test_a_pair_is_released_on_the_stream_that_is_named(rig: Rig) -> None:
+    rig.reception.take(WORKER, Release(3, PAIR))
+    assert rig.others.asked == []  # it is gone, and its lanes with it
+    rig.connections[3] = object()
+    rig.reception.take(WORKER, Release(3, PAIR))
+    assert rig.others.asked == [("release", PAIR)]
+
+
+def test_the_word_on_who_has_the_routers_address_is_passed_on(rig: Rig) -> None:
+    rig.reception.take(WORKER, AttachAnswer(9, True))
+    assert rig.others.asked == [("attach", AttachAnswer(9, True))]
 
 
 def test_a_frame_that_is_nobodys_is_an_error(rig: Rig) -> None:

@@ -5,9 +5,11 @@ import json
 
 import pytest
 
-from router.acceptor.streams import rows, rows_for_pair
+from router.acceptor.streams import carries, names, rows, rows_for_pair
 from router.acceptor.tls import TlsSession
 from router.xmpp.component import ComponentStream
+from router.xmpp.e2e import InitiatorStream
+from router.xmpp.e2e_ends import Ends
 from router.xmpp.events import KeyReceived
 from router.xmpp.pair import DomainPair
 from router.xmpp.receiving import ReceivingStream
@@ -87,3 +89,18 @@ async def test_what_a_stream_is_for_one_pair() -> None:
     assert second["certificate"] is None
     assert "pairs" not in first
     assert rows_for_pair(connections, "a0.1", 0.0, DomainPair(CAPULET, MONTAGUE)) == []
+
+
+async def test_an_express_lane_is_between_two_routers_and_carries_the_pair() -> None:
+    pair = DomainPair(MONTAGUE, CAPULET)
+    ends = Ends("relay.montague.example", "relay.capulet.example", frozenset({pair}))
+    core = InitiatorStream(SETTINGS, ids(), ends, NOW)
+    core.grants.send[pair] = core.grants.receive[pair.inverse()] = "e2e"
+    connection = connection_of(core, leg="e2e")
+    assert carries(connection, pair)
+    (row,) = rows([connection], "a0.1", 0.0)
+    assert (row["local"], row["remote"]) == (ends.local, ends.peer)
+    assert row["pairs"] == sorted((str(pair), str(pair.inverse())))
+    assert names(connection)["remote"] == ends.peer
+    (found,) = rows_for_pair([connection], "a0.1", 0.0, pair)
+    assert (found["sends"], found["receives"]) == ("e2e", "e2e")

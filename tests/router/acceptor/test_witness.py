@@ -231,3 +231,13 @@ async def test_who_has_proved_nothing_is_noted_apart(
         "",
         "reset",
     ]
+
+
+async def test_claims_that_are_refused_are_counted_by_leg(seen: Seen) -> None:
+    for leg in ("s2s", "server"):
+        connection = seen.connection(inbound())
+        connection.leg = leg
+        seen.witness.claim_refused(connection, DomainPair(VERONA, MONTAGUE))
+        seen.witness.key_judged(connection, INWARD, "invalid")
+        seen.witness.key_judged(connection, INWARD, "remote-server-timeout")
+        assert counted(seen.counters, "causeway_claims_refused_total", leg) == 2

@@ -30,6 +30,7 @@ def check(
     *options: str,
     names: tuple[str, ...] = (),
     more: str = "",
+    inside: bool = False,
     days: int = 30,
     uses: tuple[ObjectIdentifier, ...] = BOTH_USES,
 ) -> Result:
@@ -37,7 +38,8 @@ def check(
     own = certs / "montague.example.crt", certs / "montague.example.key"
     write_certificate(*own, names=names, days=days, uses=uses)
     file = directory / "causeway.toml"
-    file.write_text(GOOD + more)
+    listen = '[listen]\ninside = ["127.0.0.1:0"]' if inside else "[listen]"
+    file.write_text(GOOD.replace("[listen]", listen) + more)
     return CliRunner().invoke(app, ["check", "--config", str(file), *options])
 
 
@@ -169,3 +171,32 @@ def test_a_limit_on_memory_that_is_too_low_is_a_problem(
     assert problem["key"] == "limits"
     assert "limits.connections" in problem["message"]
     assert report["memory"]["limit_bytes"] == limit < report["memory"]["budget_bytes"]
+
+
+SERVER = """
+[domains."*.montague.example"]
+attach = "server"
+target = "127.0.0.1:9"
+[domains."verona.example"]
+attach = "server"
+target = "127.0.0.1:9"
+"""
+
+
+def test_servers_behind_the_router_are_listed(tmp_path: Path) -> None:
+    names = ("montague.example", "verona.example")
+    result = check(tmp_path, names=names, more=SERVER, inside=True)
+    assert result.exit_code == 0, result.output
+    assert "verona.example: server at 127.0.0.1:9, certificate until" in result.output
+    assert "*.montague" not in result.output
+    assert "inside.secret will be created" in result.output
+
+
+def test_a_server_behind_the_router_is_looked_at_from_inside(tmp_path: Path) -> None:
+    names = ("montague.example", "verona.example")
+    result = check(tmp_path, "verona.example", names=names, more=SERVER, inside=True)
+    assert result.exit_code == 1
+    assert "verona.example as stranger.invalid sees it" in result.output
+    assert "we show       no certificate" in result.output
+    assert "a server behind the router" in result.output
+    assert "127.0.0.1 port 9" in result.output

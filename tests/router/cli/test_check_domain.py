@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from bench.peers.nameserver import Nameserver
 from router.cli import check_domain, probe
 from router.cli.check_domain import examined
 from router.cli.check_report import lines
-from router.config import Address, Config, Dial, Dialback, Dns, Domain, Tls
+from router.config import Address, Config, Dial, Dialback, Dns, Domain, Inside, Tls
 from router.config import Peer as PeerRules
 from router.xmpp.pair import DomainPair
 from tests.support.nodes import CAPULET, MONTAGUE, TYBALT, certificate
@@ -396,3 +397,27 @@ async def test_a_denied_domain_that_is_nowhere(issuer: Authority) -> None:
         peers = {CAPULET: PeerRules(deny=True)}
         report = await examined(settings(issuer, dns=dns, peers=peers), PAIR)
     assert report["problem"].startswith("the configuration denies this domain; remote-server-not")
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_server_behind_us(
+    issuer: Authority, capulet: Peer, trusted: bool, tmp_path: Path
+) -> None:
+    """By its own anchors, with dialback even where that is off outside, and in anybody's name."""
+    anchors = issuer.anchors if trusted else Authority.make(tmp_path).anchors
+    behind = Domain("server", target=Address(HOST, capulet.port))
+    config = settings(
+        issuer,
+        domains={CAPULET: behind},
+        inside=Inside(trust_anchors=str(anchors)),
+        dialback=Dialback(enabled=False),
+    )
+    task = asyncio.ensure_future(greeted(capulet, DIALBACK_FEATURE, BIDI_FEATURE))
+    report = await examined(config, DomainPair(TYBALT, CAPULET))
+    await task
+    assert (report["ok"], report["route"]) == (True, "inside")
+    (target,) = report["targets"]
+    assert target["proof"]["by"] == "dialback"
+    assert target["certificate"]["valid"] is trusted
+    assert target["bidi"]["would"]
+    assert "a server behind the router" in "\n".join(lines(report, None))

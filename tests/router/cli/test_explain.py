@@ -72,6 +72,18 @@ def test_the_state_comes_first_and_empty_sections_not_at_all() -> None:
     ]
 
 
+def test_the_leg_to_a_server_behind_us_comes_last() -> None:
+    inside = {**answer(outgoing=DOWN), "local": C, "remote": M}
+    assert list(lines(answer(inside=inside)))[2:] == [
+        "",
+        f"Inside, between {C} and the server of {M}:",
+        "  Down: it is.",
+        "    Look on their side. Their DNS.",
+        "  Never tried.",
+    ]
+    assert list(lines(answer(inside=None))) == list(lines(answer()))
+
+
 def test_what_waits() -> None:
     idle = {**WAITING, "dialling": [], "backlog_stanzas": 0}
     assert list(lines(answer(waiting=[idle, WAITING])))[3:] == [

@@ -54,7 +54,9 @@ def test_the_sample_needs_but_a_secret_and_certificates(tmp_path: Path) -> None:
 def test_what_the_sample_comments_out_is_complete_and_the_default() -> None:
     shown = tomllib.loads(re.sub(r"^#(?=[\[\w]+[\w. \"\]]*(?: *= |$))", "", SAMPLE, flags=re.M))
     defaults = Config().to_plain()
-    for table in ("listen", "processes", "tls", "dialback", "dns", "dial", "log", "limits"):
+    tables = ("listen", "processes", "tls", "dialback", "inside", "dns", "dial", "log", "limits")
+    defaults["inside"]["trust_anchors"] = defaults["tls"]["trust_anchors"]
+    for table in tables:
         expected = {key: value for key, value in defaults[table].items() if key != "secret"}
         assert shown[table].keys() == expected.keys(), table
         for key in expected.keys() - EXAMPLES.get(table, set()):

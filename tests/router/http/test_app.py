@@ -40,6 +40,12 @@ class PretendedNode:
         self.closed.append((local, remote))
         return [{"number": 1}]
 
+    async def sessions(self) -> Sequence[Mapping[str, object]]:
+        return [{"peer": "relay.capulet.example"}]
+
+    async def open_session(self, peer: str) -> Sequence[Mapping[str, object]]:
+        return [{"peer": peer}]
+
     def restart(self) -> bool:
         self.restarts += 1
         return self.restarts == 1
@@ -170,6 +176,19 @@ async def test_close_is_for_the_admin_socket_alone(
     async with client.post("/api/close", params={"local": "a.example"}) as answer:
         assert answer.status == (400 if is_private else 404)
     assert len(node.closed) == is_private
+
+
+async def test_sessions_are_shown_to_all_and_opened_by_the_admin_socket_alone(
+    client: aiohttp.ClientSession, request: pytest.FixtureRequest
+) -> None:
+    is_private = request.node.callspec.params["client"] == "unix"
+    async with client.get("/api/e2e") as answer:
+        assert await answer.json() == [{"peer": "relay.capulet.example"}]
+    for peer, status in (("a@Capulet.example/r", 200), ("a b", 400), ("", 400)):
+        async with client.post("/api/e2e/open", params={"peer": peer}) as answer:
+            assert answer.status == (status if is_private else 404)
+            if answer.status == 200:
+                assert await answer.json() == [{"peer": "a@capulet.example/r"}]
 
 
 async def test_restart_is_for_the_admin_socket_alone(

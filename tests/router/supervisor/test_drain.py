@@ -12,7 +12,7 @@ class Pretended:
     def __init__(self, fleet: "Fleet", name: str, *, ready: bool = True, obeys: bool = True):
         self.fleet, self.name, self.is_ready, self.obeys = fleet, name, ready, obeys
         self.link = object() if ready else None
-        self.drained = 0
+        self.drained = -1
         self.dismissed = False
 
     def send(self, message: Message) -> None:
@@ -55,7 +55,7 @@ async def test_acceptors_phase_by_phase_then_workers() -> None:
     fleet.members = [Pretended(fleet, name) for name in ("a0", "a1", "w0")]
     assert await drained(fleet) == [
         "w0 1",
-        *(f"{acceptor} {phase}" for phase in range(1, 6) for acceptor in ("a0", "a1")),
+        *(f"{acceptor} {phase}" for phase in range(6) for acceptor in ("a0", "a1")),
         "w0 5",
     ]
     assert fleet.waited_s == 0
@@ -66,6 +66,7 @@ async def test_those_that_do_not_follow_are_killed_in_their_turn() -> None:
     fleet.members = [Pretended(fleet, "a0", obeys=False), Pretended(fleet, "w0", obeys=False)]
     assert await drained(fleet) == [
         "w0 1",
+        "a0 0",
         "a0 1",
         "a0 2",
         "a0 3",

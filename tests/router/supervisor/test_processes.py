@@ -8,9 +8,11 @@ import sys
 
 import pytest
 
+from router.supervisor import processes
 from router.supervisor.processes import (
     HEALTHY_AFTER_S,
     START_GRACE_S,
+    START_LIMIT_S,
     Child,
     Processes,
     RestartBudget,
@@ -58,8 +60,20 @@ def test_four_beats_missed_are_silence_and_a_start_has_more_time() -> None:
     assert not ready.is_silent(101.0)
     assert ready.is_silent(101.01)
     starting = child()
-    assert not starting.is_silent(100.0 + START_GRACE_S)
-    assert starting.is_silent(100.01 + START_GRACE_S)
+    assert not starting.is_silent(100.01 + START_GRACE_S)
+    assert not starting.is_silent(100.0 + START_LIMIT_S)
+    assert starting.is_silent(100.01 + START_LIMIT_S)
+
+
+def test_a_start_that_computes_for_long_is_hung_and_one_that_gets_no_cpu_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Our own process stands for it: it has used far more than a moment of CPU."""
+    monkeypatch.setattr(processes, "START_GRACE_S", 0.001)
+    busy, gone = child(), child()
+    busy.pid, gone.pid = os.getpid(), 2**22 + 1
+    assert busy.is_silent(100.01)
+    assert not gone.is_silent(100.01)
 
 
 @pytest.mark.parametrize(

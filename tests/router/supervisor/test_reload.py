@@ -6,7 +6,7 @@ from typing import cast
 from router.config import Address, Config, Dns, Domain, Limits, Listen, Peer, Processes
 from router.supervisor.processes import Child
 from router.supervisor.reload import Reloads, change, possible
-from router.wire.control import Message, Reload, Reloaded
+from router.wire.control import SPOKEN, Message, Reload, Reloaded
 
 OLD = Config(
     listen=Listen(s2s=(Address("::", 5269),)),
@@ -46,8 +46,9 @@ def test_what_needs_a_start_stays_as_it_is() -> None:
 
 
 class Told:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, speaks: int = SPOKEN) -> None:
         self.id = name
+        self.speaks = speaks
         self.heard: list[Message] = []
 
     def send(self, message: Message) -> None:
@@ -68,6 +69,14 @@ def test_a_round_is_over_when_all_have_answered_or_are_gone() -> None:
     assert reloads.is_over(number)
     assert reloads.result(number) == ([], ["a1.1: no certificate"])
     assert news
+
+
+def test_an_earlier_version_cannot_and_is_not_waited_for() -> None:
+    reloads = Reloads(lambda: None)
+    number = reloads.ask(cast(list[Child], [Told("a0.1"), Told("a1.1", SPOKEN - 1)]))
+    reloads.answered("a0.1", Reloaded(number, ()))
+    assert reloads.is_over(number)
+    assert reloads.result(number) == ([], ["a1.1: its version cannot"])
 
 
 def test_who_does_not_answer_is_named() -> None:

@@ -64,6 +64,18 @@ def test_nothing_new_is_no_announcement(tmp_path: Path) -> None:
     assert it.membership.retiring == ("a0.1",)
 
 
+def test_who_speaks_another_version_is_named(tmp_path: Path) -> None:
+    it = roster(tmp_path)
+    assert it.announcement([acceptor(1)])
+    assert it.membership.speaks == ()
+    earlier = Child("worker", 3, 1, 1, -1, None, 0.0, 0.0, ready_s=0.0, speaks=1)
+    assert it.announcement([acceptor(1), earlier])
+    assert it.membership.speaks == (("w3.1", 1),)
+    assert it.membership.acceptors[0][0] == "a0.1"
+    assert it.announcement([acceptor(1)])
+    assert it.membership.speaks == ()
+
+
 def test_the_last_crashes_are_kept(tmp_path: Path) -> None:
     it = roster(tmp_path)
     for number in range(CRASHED_KEPT + 3):

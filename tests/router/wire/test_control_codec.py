@@ -52,6 +52,34 @@ def test_golden_bytes(message: Message, octets: str) -> None:
     assert decode(bytes.fromhex(octets)) == message
 
 
+EARLIER = [
+    (Hello("a0.3", 77, speaks=1), [2, 1, "a0.3", 77]),
+    (Ready(), [2, 2]),
+    (Membership(9, (), ("w0.1",), (1,)), [2, 20, 9, [], ["w0.1"], [1]]),
+    (Drain(4), [2, 22, 4]),
+]
+
+
+@pytest.mark.parametrize(("message", "values"), EARLIER, ids=lambda value: type(value).__name__)
+def test_the_version_before_is_spoken(message: Message, values: list[object]) -> None:
+    assert msgpack.unpackb(encode(message, 2)) == values
+    assert decode(msgpack.packb(values)) == message
+
+
+def test_what_the_version_before_lacks_is_left_out() -> None:
+    told = Membership(9, (), ("w0.1",), (1,), ("a0.1",), ("w3.4",), (("a0.1", 1),))
+    assert encode(told, 2) == encode(Membership(9, (), ("w0.1",), (1,)), 2)
+
+
+def test_what_goes_without_saying_is_not_said_and_what_is_not_known_is_passed_over() -> None:
+    named = Membership(9, (), (), (), speaks=(("a0.1", 1),))
+    assert decode(encode(named)) == named
+    assert len(msgpack.unpackb(encode(named))) == len(msgpack.unpackb(encode(GOLDEN[6][0]))) + 1
+    version, kind, *values = msgpack.unpackb(encode(Hello("a0.3", 77, "d1", ("s2s",), 3)))
+    later = msgpack.packb([version, kind, *values, "of a version to come"])
+    assert decode(later) == Hello("a0.3", 77, "d1", ("s2s",), 3)
+
+
 def test_every_message_has_golden_bytes() -> None:
     kinds = {
         cls
@@ -65,18 +93,23 @@ def test_every_message_has_golden_bytes() -> None:
     "values",
     [
         [1, 2],
-        [2, 99],
-        [2],
-        [2, 1, "a0.1"],
-        [2, 1, "a0.1", "77"],
-        [2, 1, "a0.1", True],
+        [4, 2],
+        [True, 2],
+        [3, 99],
+        [3],
+        [3, 1, "a0.1"],
+        [3, 1, "a0.1", "77", "", []],
+        [3, 1, "a0.1", True, "", []],
+        [3, 1, "a0.1", 77],
+        [3, 1, "a0.1", 77, "", [], "2"],
+        [3, 22, 1.0],
+        [3, 3, [["n", ["in"]]]],
+        [3, 6, [["c", "bidi", "kills"]]],
+        [3, 21, 5, "close", [1]],
+        [3, [2], 1],
+        [2, 1, "a0.1", 77, ""],
         [2, 2, "too much"],
-        [2, 22, 1.0],
-        [2, 3, [["n", ["in"]]]],
-        [2, 6, [["c", "bidi", "kills"]]],
-        [2, 21, 5, "close", [1]],
-        [2, [2], 1],
-        {"a": 2},
+        {"a": 3},
     ],
     ids=str,
 )

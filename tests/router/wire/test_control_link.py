@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from router.wire import control_link
-from router.wire.control import MAX_MESSAGE_BYTES, Answer, Beat, Drain, Hello, Message, Ready
+from router.wire.control import (
+    MAX_MESSAGE_BYTES,
+    OLDEST,
+    Answer,
+    Beat,
+    Drain,
+    Hello,
+    Message,
+    Ready,
+    Reload,
+)
 from router.wire.control_codec import encode
 from router.wire.control_link import ControlLink, beat, connect
 from router.xmpp.errors import MisuseError
@@ -149,6 +159,16 @@ async def test_a_message_too_large_is_misuse(channel: Channel) -> None:
     with pytest.raises(MisuseError):
         role.send(Answer(1, ({"x": "y" * MAX_MESSAGE_BYTES},)))
     assert role.is_open
+
+
+async def test_what_the_version_of_the_other_side_lacks_is_not_said_to_it(
+    channel: Channel,
+) -> None:
+    supervisor, _ = await joined(channel)
+    supervisor.speaks = OLDEST
+    supervisor.send(Reload(1))
+    supervisor.send(Drain(2))
+    assert await channel.role.received.get() == Drain(2)
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:

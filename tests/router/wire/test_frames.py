@@ -1,12 +1,14 @@
 """The published form of every frame, byte for byte, and what is refused."""
 
+from dataclasses import replace
+
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router.wire import frames
-from router.wire.codec import BadFrame, decode, encode
+from router.wire.codec import BadFrame, decode, encode, has_form
 from router.wire.frames import (
     VERSION,
     Again,
@@ -27,6 +29,7 @@ from router.wire.frames import (
     Joined,
     Progress,
     Reject,
+    Release,
     Resume,
     ResumeAnswer,
     Retire,
@@ -39,6 +42,7 @@ from router.wire.frames import (
     Verify,
     VerifyKey,
 )
+from router.xmpp.errors import MisuseError
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts
 
@@ -88,6 +92,7 @@ GOLDEN = [
     ),
     (AttachAnswer(6, False), b"\x94\x01\x18\x06\xc2"),
     (Retire(9, PAIR), b"\x94\x01\x1a\x09" + PAIR_OCTETS),
+    (Release(9, PAIR), b"\x94\x02\x1b\x09" + PAIR_OCTETS),
     (Joined(300), b"\x93\x01\x19\xcd\x01\x2c"),
     (Progress(7, 2, 9, 12, 10, "tcp"), b"\x98\x01\x1e\x07\x02\x09\x0c\x0a\xa3tcp"),
     (Returned(7, 2, 11, 12), b"\x96\x01\x1f\x07\x02\x0b\x0c"),
@@ -168,6 +173,24 @@ def test_a_frame_of_the_version_before_is_understood():
     assert decode([msgpack.packb([1, *fields]), octets]) == newest
     assert decode([msgpack.packb([1, Ended.KIND, 7])]) == Ended(7, 0)
     assert decode([msgpack.packb([2, Joined.KIND, 7])]) == Joined(7)
+
+
+def test_a_process_of_the_version_before_gets_the_form_it_knows():
+    run = Forward("a0.1", 7, 2, 5, Counts(1, 0, 0), PAIR, 4, 9, 3, b"<message/>")
+    control, octets = encode(run, 1)
+    assert msgpack.unpackb(control)[:2] == [1, Forward.KIND]
+    assert decode([control, octets]) == replace(run, after=0)
+    assert msgpack.unpackb(encode(Ended(7, 9), 1)[0]) == [1, Ended.KIND, 7]
+    assert encode(Joined(7), 1) == encode(Joined(7))
+
+
+def test_what_the_version_before_lacks_has_no_form_in_it():
+    lacking = {type(frame) for frame, _ in GOLDEN if not has_form(frame, 1)}
+    assert lacking >= {Sync, Synced, Hold, Again, Resume, ResumeAnswer}
+    assert not lacking & {Forward, Ended, Returned, Progress}
+    assert all(has_form(frame, VERSION) for frame, _ in GOLDEN)
+    with pytest.raises(MisuseError):
+        encode(Synced(3), 1)
 
 
 def test_numbers_are_not_truth_values():

@@ -31,6 +31,13 @@ def test_an_acceptor_may_always_judge_and_a_worker_only_under_its_live_lease():
     assert not leases.may_judge(3, "w0.2")
 
 
+def test_what_is_not_said_to_speak_another_version_speaks_the_usual_one():
+    leases = Leases()
+    leases.speaks.update({"a1.1": 1, "a2.1": 3})
+    assert [leases.version_of(each) for each in ("a0.1", "a1.1", "a2.1")] == [2, 1, 3]
+    assert [leases.keeps_lanes(each) for each in ("a0.1", "a1.1", "a2.1")] == [True, False, True]
+
+
 def test_workers_are_told_by_their_ids():
     assert is_worker("w2.1")
     assert not is_worker("a2.1")

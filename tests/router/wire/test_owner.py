@@ -524,6 +524,23 @@ def test_who_was_taken_after_all_is_not_bounced():
     assert owner.in_flight() == 1
 
 
+def test_who_was_taken_after_all_is_accused_no_more():
+    leases = live_leases(7)
+    owner = Owner("a0.1", leases)
+    lane = owner.open(PAIR, stream=3)
+    owner.append(lane, Counts(2, 0, 0), stanzas(2))
+    crash(owner, leases, lane)
+    assert tried(owner) == [(1, 1)]
+    leases.lease(lane.shard, "w2.1", 9)
+    owner.crashed({lane.shard})
+    owner.progress("a1.1", progress(lane, took=1, done=0))
+    leases.live[lane.shard] = True
+    assert owner.replay({lane.shard}) == Answer()
+    owner.returned("a1.1", Returned(lane.number, 1, 1, 0))
+    assert owner.replay({lane.shard}).resolved == ()
+    assert owner.in_flight() == 2
+
+
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_lane_goes_on_behind_a_stanza_that_was_bounced(more):
     leases = live_leases(7)

@@ -68,3 +68,26 @@ def test_ascii_domain_is_for_dns_and_certificates():
 )  # fmt: skip
 def test_what_ends_in_a_number_is_an_address(text: str, is_address: bool) -> None:
     assert jid.is_address(jid.domain(text)) == is_address
+
+
+@pytest.mark.clause("RTE-13")
+@pytest.mark.parametrize(
+    ("address", "normal", "bare"),
+    [
+        ("A@B.Example./R@x/Y", "A@b.example/R@x/Y", "A@b.example"),
+        ("B.example/A@c", "b.example/A@c", "b.example"),
+        ("xn--bcher-kva.example", "bücher.example", "bücher.example"),
+    ],
+)
+def test_an_address_in_normal_form_keeps_its_other_parts(
+    address: str, normal: str, bare: str
+) -> None:
+    assert jid.normal(address) == jid.normal(normal) == normal
+    assert jid.bare(normal) == bare
+
+
+@pytest.mark.clause("RTE-01")
+@pytest.mark.parametrize("address", ["", "@b.example", "a@", "a@b.example/", "a@b@c.example"])
+def test_what_is_no_address_has_no_normal_form(address: str) -> None:
+    with pytest.raises(jid.JidError):
+        jid.normal(address)

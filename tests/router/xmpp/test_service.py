@@ -4,7 +4,7 @@ import pytest
 from lxml import etree
 
 from router.xmpp import names
-from router.xmpp.service import FEATURES, Answer, answer_to
+from router.xmpp.service import FEATURES, IDENTITY, Answer, Profile, answer_to
 from router.xmpp.stanza import cut
 
 RELAY, JULIET = "relay.montague.example", "juliet@capulet.example/b&apos;y"
@@ -84,6 +84,25 @@ def test_disco_items_are_none_and_the_node_is_mirrored(node: str | None) -> None
     (query,) = result(stanza(etree.tostring(asking).decode()))
     assert query.tag == f"{{{ITEMS}}}query"
     assert (query.get("node"), len(query)) == (node, 0)
+
+
+@pytest.mark.clause("DSC-01", "DSC-03")
+def test_what_may_be_discovered_is_the_callers_to_say() -> None:
+    proxy = ("proxy", "bytestreams", "a 'b' <c>")
+    profile = Profile((IDENTITY, proxy), (*FEATURES, "urn:x"), ("a&b.example", "c.example"))
+
+    def asked_for(namespace: str, node: str = "") -> etree._Element:
+        (one,) = cut(stanza(f"<query xmlns='{namespace}'{node}/>"))
+        octets = answer_to(one, profile).octets
+        assert octets is not None
+        return etree.fromstring(octets)[0]
+
+    info = asked_for(INFO)
+    identities = [tuple(each.attrib.values()) for each in info.iter(f"{{{INFO}}}identity")]
+    assert identities == [IDENTITY, proxy]
+    assert [each.get("var") for each in info[2:]] == [*FEATURES, "urn:x"]
+    assert [each.get("jid") for each in asked_for(ITEMS)] == ["a&b.example", "c.example"]
+    assert len(asked_for(ITEMS, " node='n'")) == 0, "items belong to the address"
 
 
 @pytest.mark.clause("RTE-12", "KAL-01")

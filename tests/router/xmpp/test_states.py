@@ -4,9 +4,24 @@ import itertools
 
 import pytest
 
-from router.xmpp.states import COMPONENT, INITIATING, RECEIVING, Input, Phase, step
+from router.xmpp.states import (
+    COMPONENT,
+    E2E_INITIATOR,
+    E2E_RECIPIENT,
+    INITIATING,
+    RECEIVING,
+    Input,
+    Phase,
+    step,
+)
 
-TABLES = {"receiving": RECEIVING, "initiating": INITIATING, "component": COMPONENT}
+TABLES = {
+    "receiving": RECEIVING,
+    "initiating": INITIATING,
+    "component": COMPONENT,
+    "recipient": E2E_RECIPIENT,
+    "initiator": E2E_INITIATOR,
+}
 CELLS = list(itertools.product(TABLES, Phase, Input))
 
 
@@ -26,8 +41,9 @@ def test_every_phase_but_the_end_can_end(table):
 
 
 @pytest.mark.clause("TLS-04")
-def test_starttls_happens_once_and_before_tls_only():
-    allowed = [p for p in Phase if step(RECEIVING, p, Input.STARTTLS) is not None]
+@pytest.mark.parametrize("table", [RECEIVING, E2E_RECIPIENT, E2E_INITIATOR])
+def test_starttls_happens_once_and_before_tls_only(table):
+    allowed = [p for p in Phase if step(table, p, Input.STARTTLS) is not None]
     assert allowed == [Phase.PLAIN]
 
 
@@ -42,3 +58,11 @@ def test_authentication_begins_inside_tls_only():
 def test_open_is_reached_through_a_restart_only(table):
     into_open = {phase for (phase, what), after in table.items() if after is Phase.OPEN}
     assert into_open <= {Phase.RESTART_HEADER, Phase.RESTART_FEATURES}
+
+
+@pytest.mark.clause("E2E-02")
+@pytest.mark.parametrize("table", [E2E_RECIPIENT, E2E_INITIATOR])
+def test_an_end_to_end_stream_has_no_sasl(table):
+    assert not any(what in (Input.AUTH, Input.FAILURE) for _, what in table)
+    into_open = {phase for (phase, what), after in table.items() if after is Phase.OPEN}
+    assert into_open == {Phase.PLAIN, Phase.SECURE}

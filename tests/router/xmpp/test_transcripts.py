@@ -13,8 +13,29 @@ FILES = Path(__file__).resolve().parents[2] / "transcripts"
 # test of a clause, and `test_the_list_is_what_the_files_say` keeps the two alike.
 TRANSCRIPTS = [
     pytest.param("component_attach", marks=pytest.mark.clause("CMP-01", "CMP-03")),
+    pytest.param(
+        "component_client", marks=pytest.mark.clause("CMP-01", "CMP-03", "CMP-04", "RTE-02")
+    ),
+    pytest.param("component_client_refused", marks=pytest.mark.clause("CMP-02")),
     pytest.param("component_conflict", marks=pytest.mark.clause("CMP-02")),
     pytest.param("component_foreign_sender", marks=pytest.mark.clause("CMP-04")),
+    pytest.param(
+        "e2e_initiator",
+        marks=pytest.mark.clause(
+            "E2E-01", "E2E-02", "E2E-03", "E2E-05", "TLS-01", "TLS-06", "TLS-08"
+        ),
+    ),
+    pytest.param("e2e_initiator_certificate_required", marks=pytest.mark.clause("E2E-03")),
+    pytest.param(
+        "e2e_recipient",
+        marks=pytest.mark.clause(
+            "E2E-01", "E2E-02", "E2E-03", "E2E-04", "E2E-05", "STR-06", "TLS-01"
+        ),
+    ),
+    pytest.param("e2e_recipient_express", marks=pytest.mark.clause("E2E-01", "E2E-04")),
+    pytest.param("e2e_recipient_foreign_sender", marks=pytest.mark.clause("E2E-04")),
+    pytest.param("e2e_recipient_plaintext", marks=pytest.mark.clause("E2E-02", "E2E-03", "TLS-04")),
+    pytest.param("e2e_recipient_wrong_peer", marks=pytest.mark.clause("E2E-01", "JXS-07")),
     pytest.param("initiating_authoritative", marks=pytest.mark.clause("DBK-12", "BIDI-17")),
     pytest.param("initiating_bidi_draft_form", marks=pytest.mark.clause("BIDI-03", "FEA-05")),
     pytest.param("initiating_bidi_without_trust", marks=pytest.mark.clause("BIDI-13")),

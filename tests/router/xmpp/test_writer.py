@@ -45,3 +45,18 @@ def test_addresses_are_escaped():
 @pytest.mark.clause("FEA-01")
 def test_features_may_be_empty():
     assert writer.features() == b"<stream:features></stream:features>"
+
+
+@pytest.mark.clause("E2E-01", "STR-12")
+def test_the_header_of_an_end_to_end_stream():
+    octets = writer.client_header(sender="m.example", target="j@c.example/b", stream_id="1")
+    assert octets.startswith(b"<?xml version='1.0'?><stream:stream ")
+    root = etree.fromstring(octets + writer.CLOSING_TAG)
+    assert root.nsmap == {None: names.CLIENT, "stream": names.STREAMS}
+    assert dict(root.attrib) == {
+        "from": "m.example",
+        "to": "j@c.example/b",
+        "id": "1",
+        "version": "1.0",
+        f"{{{names.XML}}}lang": "en",
+    }

@@ -110,6 +110,25 @@ def test_xmpp_addresses(named: Named, domain: str, address: str, covered: bool) 
     assert not names.covers(domain, only_dns=True)
 
 
+@pytest.mark.clause("E2E-03")
+@pytest.mark.parametrize(
+    ("address", "covered"),
+    [
+        ("romeo@montague.example", True),
+        ("romeo@Montague.Example.", True),
+        ("Romeo@montague.example", False),
+        ("nurse@montague.example", False),
+        ("romeo@montague.example/orchard", False),
+        ("montague.example", False),
+        ("romeo@", False),
+    ],
+)
+def test_an_account_is_named_by_its_bare_address(named: Named, address: str, covered: bool) -> None:
+    names = named(dns=["montague.example"], xmpp=[address])
+    assert names.covers("romeo@montague.example") is covered
+    assert not names.covers("romeo@montague.example", only_dns=True)
+
+
 @pytest.mark.clause("CRT-02")
 def test_any_one_identifier_is_enough(named: Named) -> None:
     names = named(

@@ -198,6 +198,21 @@ async def test_a_wildcard_serves_domains_without_files(
     assert store.problems() == [f"verona.example: no certificate for it in {tmp_path}"]
 
 
+async def test_all_below_a_parent_that_some_certificate_covers(
+    authority: Authority, tmp_path: Path
+) -> None:
+    authority.issue("wild", dns=["*.verona.example"], into=tmp_path)
+    authority.issue(MONTAGUE, into=tmp_path)
+    hosted = [MONTAGUE, "*.verona.example", "*.padua.example"]
+    store = CertificateStore(tmp_path, hosted)
+    assert store.problems() == []
+    assert store.has_certificate("rooms.verona.example")
+    for other in ("a.rooms.verona.example", "verona.example", "rooms.padua.example"):
+        assert not store.has_certificate(other)
+    assert await shown(store.starttls_context("rooms.verona.example"), None, "TLSv1.3") == "wild"
+    assert await shown(store.starttls_context("rooms.padua.example"), None, "TLSv1.3") == MONTAGUE
+
+
 async def test_a_fit_certificate_is_preferred_to_the_name_of_the_file(
     authority: Authority, tmp_path: Path
 ) -> None:

@@ -84,6 +84,18 @@ def test_a_server_proves_itself_as_a_server(judge: Judge, eku: str, trusted: boo
     assert judge(eku=eku).trusted is trusted
 
 
+@pytest.mark.clause("E2E-03")
+@pytest.mark.parametrize("eku", ["server", "both", "none", "client"])
+def test_an_account_proves_itself_as_either(authority: Authority, eku: Any) -> None:
+    account = f"romeo@{DOMAIN}"
+    chain = chain_in(authority.issue(DOMAIN, eku=eku, xmpp=[account])[0])
+    evidence = Verifier(authority.anchors).evidence(chain)
+    for _ in range(2):  # what was said of the one is not remembered of the other
+        assert evidence.proves(account).valid
+        assert evidence.proves(DOMAIN).valid is (eku != "client")
+        assert not evidence.proves(f"nurse@{DOMAIN}").valid
+
+
 @pytest.mark.clause("CRT-05")
 def test_self_signed(judge: Judge) -> None:
     verdict = judge(self_signed=True)

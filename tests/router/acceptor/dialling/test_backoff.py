@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from router.acceptor.dialling.backoff import FREE, PLACES, Backoff
+from router.acceptor.dialling.backoff import BEHIND_US_S, FREE, PLACES, Backoff, Backoffs
+from router.config import Address, Config, Domain
 
 
 class Clock:
@@ -98,3 +99,15 @@ def test_only_so_many_places_are_remembered(backoff: Backoff[str]) -> None:
     for number in range(PLACES):
         backoff.failed(f"d{number}", "why")
     assert backoff.closed("x") is None
+
+
+def test_a_server_behind_us_is_not_left_alone_for_long(clock: Clock) -> None:
+    behind = Domain("server", target=Address("10.0.0.7", 5269))
+    backoffs: Backoffs[str] = Backoffs(clock, Random(7), Config(domains={"verona.example": behind}))
+    for domain in ("verona.example", "capulet.example"):
+        for _ in range(20):
+            backoffs.of(domain).failed("x", "why")
+    assert 0 < closed_s(backoffs.of("verona.example")) <= BEHIND_US_S
+    assert closed_s(backoffs.of("capulet.example")) > 10
+    backoffs.reload(Config())
+    assert closed_s(backoffs.of("verona.example")) > 10

@@ -135,8 +135,9 @@ async def test_who_waits_learns_that_the_place_has_failed(crowd: Caller, capulet
     for domain in (CAPULET, LEAR, FOOL):
         crowd.dialer.dial(pair(domain))
     first, _ = await met(capulet, CAPULET, LEAR)
+    backoff = crowd.dialer._backoffs.of(CAPULET)
     for _ in range(FREE + 1):
-        crowd.dialer._backoff.failed(("localhost", capulet.port), module.unreachable("it is down"))
+        backoff.failed(("localhost", capulet.port), module.unreachable("it is down"))
     await first.send(valid(CAPULET))
     failed = await crowd.failed()
     assert (failed.pair, failed.text) == (pair(FOOL), "it is down")

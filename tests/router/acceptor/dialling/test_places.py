@@ -5,7 +5,7 @@ import pytest
 from router.acceptor.dialling.addresses import Listening
 from router.acceptor.dialling.dns import Target, Unresolvable
 from router.acceptor.dialling.places import Places
-from router.config import Address, Config, Dial, Peer
+from router.config import Address, Config, Dial, Domain, Peer
 from tests.support.dialling import Resolver
 from tests.support.nodes import CAPULET
 
@@ -59,3 +59,14 @@ async def test_no_place_for_a_host_without_addresses() -> None:
     assert await places(Config()).of(CAPULET, (unknown,)) == frozenset()
     with pytest.raises(Unresolvable):
         await places(Config()).addresses(CAPULET, unknown)
+
+
+async def test_nobody_s_dns_leads_us_to_a_server_behind_us() -> None:
+    """It would be reached around the router's policy, and as a stranger."""
+    behind = Domain("server", target=Address(OUTSIDE, 5269))
+    config = Config(domains={"verona.example": behind})
+    assert await places(config, OUTSIDE, "9.9.9.10").addresses(CAPULET, TARGET) == ["9.9.9.10"]
+    resolver = Resolver({}, {OUTSIDE: (OUTSIDE,)})
+    found = Places(config, resolver)  # type: ignore[arg-type]
+    (target,) = await found.targets("verona.example")
+    assert await found.addresses("verona.example", target) == [OUTSIDE]

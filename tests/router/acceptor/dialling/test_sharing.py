@@ -11,6 +11,7 @@ from router.wire.frames import VerifyKey
 from router.xmpp import names
 from router.xmpp.initiating import InitiatingStream
 from router.xmpp.pair import DomainPair
+from router.xmpp.perspective import Domains, inside
 from tests.support.dialling import Shown
 from tests.support.pump import (
     CAPULET,
@@ -261,3 +262,18 @@ def test_what_a_certificate_proves_needs_nobody_to_be_asked() -> None:
     office.certificates.shared = {(MONTAGUE, VERONA)}
     assert proves(first, SENDER)  # type: ignore[arg-type]
     assert not proves(second, SENDER)  # type: ignore[arg-type]
+
+
+@pytest.mark.clause("DBK-27")
+def test_a_stream_to_a_server_behind_us_leads_to_nobody_else() -> None:
+    """Not even to one at its very place, nor to one that its certificate names."""
+    settings = policy(MONTAGUE, perspective=inside(Domains(frozenset({CAPULET, LEAR}))))
+    behind = outbound(settings, BOTH, *FULL, has_certificate=False)
+    say(behind, f"<db:result from='{CAPULET}' to='{MONTAGUE}' type='valid'/>")
+    assert Office(behind).found(TARGET, HOME) == 1
+    assert Office(behind).found_for_key(HOME) == 1
+    settings = policy(MONTAGUE, perspective=inside(Domains(frozenset({CAPULET}))))
+    behind = outbound(settings, BOTH, *FULL, has_certificate=False)
+    say(behind, f"<db:result from='{CAPULET}' to='{MONTAGUE}' type='valid'/>")
+    assert Office(behind).found(TARGET, HOME) is None
+    assert Office(behind).found_for_key(HOME) is None

@@ -1,12 +1,23 @@
 """What one stanza, one nonza or one header must be like, and what happens otherwise."""
 
+from typing import Any
+
 import pytest
 
 from router.xmpp import names
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
 from router.xmpp.reader import Counts, Element, Faulty, Header, Limits, Run
-from tests.router.xmpp.reader.reading import COMPONENT_HEADER, HEADER, LIMITS, fault, read, whole
+from tests.router.xmpp.reader.reading import (
+    COMPONENT_HEADER,
+    HEADER,
+    LIMITS,
+    READERS,
+    comparable,
+    fault,
+    read,
+    whole,
+)
 
 OPEN = b"<message from='a.example' to='b.example'>"
 AB = DomainPair("a.example", "b.example")
@@ -211,3 +222,66 @@ def test_a_component_may_shake_hands() -> None:
     tokens = whole(COMPONENT_HEADER + b"<handshake>x</handshake>", content=names.COMPONENT)
     assert isinstance(tokens[1], Element)
     assert tokens[1].element.tag == f"{{{names.COMPONENT}}}handshake"
+
+
+DEFAULTS = {"from": "j@c.example/'<&", "to": "m.example"}
+CLIENT_HEADER = HEADER.replace(b"jabber:server'", b"jabber:client'", 1)
+
+
+def with_defaults(octets: bytes, step: int, header: bytes = CLIENT_HEADER) -> list[Any]:
+    """What each reader makes of them behind the header, cut so, which is the same."""
+    results = []
+    for reader_class in READERS:
+        reader = reader_class(names.CLIENT, LIMITS, careful=False, defaults=DEFAULTS)
+        reader.feed(header)
+        parts = [octets[at : at + step] for at in range(0, len(octets), step)]
+        results.append(comparable([token for part in parts for token in reader.feed(part)]))
+    assert all(result == results[0] for result in results)
+    return list(results[0])
+
+
+@pytest.mark.clause("E2E-04")
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_a_stanza_without_addresses_is_given_them(step: int) -> None:
+    given, to = b' from="j@c.example/\'&lt;&amp;"', b' to="m.example"'
+    tokens = with_defaults(
+        b"<message/> <message ><body>x</body></message>"
+        b"<iq to='v.example' type='get' id='1'><a/></iq>"
+        b"<presence from='j@c.example'></presence><message from='x.example' to='v.example'/>",
+        step,
+    )
+    assert [token.octets for token in tokens] == [
+        b"<message" + given + to + b"/><message" + given + to + b" ><body>x</body></message>",
+        b"<iq" + given + b" to='v.example' type='get' id='1'><a/></iq>",
+        b"<presence" + to + b" from='j@c.example'></presence>",
+        b"<message from='x.example' to='v.example'/>",
+    ]
+    assert [tuple(token.pair) for token in tokens] == [
+        ("c.example", "m.example"),
+        ("c.example", "v.example"),
+        ("c.example", "m.example"),
+        ("x.example", "v.example"),
+    ]
+    assert [token.counts.total for token in tokens] == [2, 1, 1, 1]
+
+
+@pytest.mark.clause("E2E-04", "E2E-06")
+@pytest.mark.parametrize("step", [1, 1000])
+def test_what_is_given_goes_with_what_is_rewritten_and_what_is_refused(step: int) -> None:
+    header = CLIENT_HEADER.replace(b" from=", b" xmlns:p='urn:p' xml:lang='it' from=")
+    run, faulty = with_defaults(b"<message><p:a/></message><iq to='v.example'/>", step, header)
+    assert b"".join(sorted(run.octets.split(b" "))) == b"".join(
+        sorted(
+            b'<message xmlns:p="urn:p" from="j@c.example/\'&lt;&amp;" to="m.example"'
+            b' xml:lang="it"><p:a/></message>'.split(b" ")
+        )
+    )
+    assert faulty.error.condition == "bad-request"
+    assert b" to='v.example'" in faulty.octets
+    assert b" from=" in faulty.octets
+
+
+@pytest.mark.clause("RTE-01")
+@pytest.mark.parametrize("stanza", [b"<message from=''/>", b"<message to=''/>"])
+def test_an_empty_address_is_not_a_missing_one(stanza: bytes) -> None:
+    assert with_defaults(stanza, 1000) == [("fault", "improper-addressing", None)]
