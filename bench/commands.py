@@ -4,6 +4,7 @@ import typer
 
 from bench.bidi.command import bidi_command
 from bench.core.command import core_command
+from bench.express.command import express_command
 from bench.faults.command import faults_command
 from bench.hostile.command import hostile_command
 from bench.idle.command import idle_command
@@ -17,6 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure the program on this machin
 
 app.command(name="bidi")(bidi_command)
 app.command(name="core")(core_command)
+app.command(name="express")(express_command)
 app.command(name="faults")(faults_command)
 app.command(name="hostile")(hostile_command)
 app.command(name="idle")(idle_command)

@@ -209,8 +209,7 @@ def zone(routes: Mapping[str, tuple[str, int]]) -> dict[str, dict[str, list[str]
     address for a name.
     """
     return {
-        f"_xmpp-server._tcp.{domain}": {"SRV": [_srv(*place)]}
-        for domain, place in routes.items()
+        f"_xmpp-server._tcp.{domain}": {"SRV": [_srv(*place)]} for domain, place in routes.items()
     }
 
 

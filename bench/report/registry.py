@@ -11,6 +11,7 @@ TITLES: Final = {
     "latency": "Latency under load",
     "idle": "Idle streams and what setting them up costs",
     "core": "The way of a stanza, stage by stage",
+    "express": "An express lane past servers that throttle",
     "soak": "Mixed traffic for long",
     "faults": "Every stanza accounted for while the node is hurt",
     "hostile": "Ordinary stanzas in a flood of hostile connections",

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from bench.remote import MARK, Load, Tally
-from bench.throughput import flow as flowing
 from bench.throughput.flow import Answers, Source, flow
 
 STANZAS = [b"<message n='%d'>" % number + MARK for number in range(3)]
@@ -62,11 +61,10 @@ async def test_an_end_that_is_held_up_is_passed_over_until_something_arrives() -
     assert layer.writes == [*STANZAS[1:], STANZAS[0]]
 
 
-async def test_no_more_is_under_way_than_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flowing, "WINDOW_BYTES", 5 * SIZE)
+async def test_no_more_is_under_way_than_the_window() -> None:
     tally, layer = Tally(), Sink()
     tally.expect(12)
-    sending = asyncio.create_task(flow(sources(layer)[:1], 12, SIZE, tally))
+    sending = asyncio.create_task(flow(sources(layer)[:1], 12, SIZE, tally, 5 * SIZE))
     await turns()
     assert len(layer.writes) == 5
     tally.add(5)
