@@ -21,6 +21,8 @@ from router.config_values import (
     Count,
     HostedName,
     Jid,
+    LinkAddress,
+    LinkName,
     ListenAddress,
     Pair,
     PeerName,
@@ -198,6 +200,8 @@ class E2e:
     socks5: tuple[ListenAddress, ...] = ()
     socks5_public: tuple[TargetAddress, ...] = ()
     proxy: bool = False
+    lan: LinkAddress | None = None  # routers on the same link find each other (XEP-0174)
+    lan_name: LinkName | None = None  # user@machine; None: after the machine
     server: TargetAddress | None = None
     secret: str = field(default="", repr=False)
     express: tuple[Express, ...] = ()

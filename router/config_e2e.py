@@ -5,6 +5,7 @@ fields in `router.config`.
 """
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from router.config import Address, Config, Express
 from router.config_plain import Key, Refuse
@@ -17,23 +18,29 @@ def check_e2e(config: Config, refuse: Refuse) -> None:
     e2e = config.e2e
     if config.service in config.domains:
         refuse(("e2e", "jid"), "is the router's own address; it cannot be in [domains] as well")
-    needing = ("accept", "socks5", "proxy", "server", "express")
+    needing = ("accept", "socks5", "proxy", "lan", "server", "express")
     if e2e.jid is None and (named := [name for name in needing if getattr(e2e, name)]):
         refuse(("e2e", "jid"), f"is missing; {named[0]} is nothing without it")
     if e2e.server and not e2e.secret:
         refuse(("e2e", "secret"), "is missing; server wants it")
     if e2e.secret and not e2e.server:
         refuse(("e2e", "secret"), "goes with server only")
+    if e2e.lan and find_spec("zeroconf") is None:
+        refuse(("e2e", "lan"), 'needs a library: pip install "causeway[lan]"')
+    if e2e.lan_name and not e2e.lan:
+        refuse(("e2e", "lan_name"), "goes with lan only")
     for name in ("proxy", "socks5_public"):
         if getattr(e2e, name) and not e2e.socks5:
             refuse(("e2e", name), "needs addresses in socks5")
     _check_express(config, refuse)
 
 
-def socks5_listeners(config: Config) -> Iterator[tuple[Key, Address]]:
-    """The addresses of `socks5`, each with its key, to be compared with all other listeners."""
+def e2e_listeners(config: Config) -> Iterator[tuple[Key, Address]]:
+    """The addresses of the table, each with its key, to be compared with all other listeners."""
     for index, address in enumerate(config.e2e.socks5):
         yield ("e2e", "socks5", str(index)), address
+    if config.e2e.lan is not None:
+        yield ("e2e", "lan"), config.e2e.lan
 
 
 def _check_express(config: Config, refuse: Refuse) -> None:

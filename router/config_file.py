@@ -17,7 +17,7 @@ from typing import Any, Final, get_args, get_origin
 
 from router.config import ANY_PEER, Address, Config, Domain, Peer, default_run_dir
 from router.config_certificates import check_certificates
-from router.config_e2e import check_e2e, socks5_listeners
+from router.config_e2e import check_e2e, e2e_listeners
 from router.config_gateway import check_gateway, check_secrets
 from router.config_plain import Key, Refuse, decode, field_types, is_written_as_text, written
 
@@ -235,7 +235,7 @@ def _listeners(config: Config) -> Iterator[tuple[Key, Address]]:
         for index, address in enumerate(getattr(config.listen, name)):
             yield ("listen", name, str(index)), address
     yield ("listen", "http"), config.listen.http
-    yield from socks5_listeners(config)
+    yield from e2e_listeners(config)
 
 
 def _check_listeners(config: Config, refuse: Refuse) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Final, NamedTuple
 
 from router.config_plain import Between
 from router.xmpp import jid
+from router.xmpp.link_local import checked_name
 from router.xmpp.pair import DomainPair
 from router.xmpp.perspective import BELOW
 
@@ -82,6 +83,12 @@ def _normal(pair: DomainPair) -> DomainPair:
     return DomainPair(jid.domain(pair.sender), jid.domain(pair.target))
 
 
+def _is_on_one_link(address: Address) -> Address:
+    if ipaddress.ip_address(address.host).is_unspecified:
+        raise ValueError("which link? an address of this machine on it")
+    return address
+
+
 def _is_text(text: str) -> str:
     if not text:
         raise ValueError("must not be empty")
@@ -96,6 +103,8 @@ PeerName = Annotated[str, _is_peer]
 Pair = Annotated[DomainPair, _normal]
 Jid = Annotated[str, _is_jid]
 ServiceJid = Annotated[str, _is_bare_domain]
+LinkAddress = Annotated[Address, _is_literal, _is_on_one_link]
+LinkName = Annotated[str, checked_name]
 Text = Annotated[str, _is_text]
 Count = Annotated[int, Between(1, 1_000_000)]
 Rate = Annotated[int, Between(0, 1 << 30)]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from router.acceptor.connection import Connection
+from router.acceptor.streams import SERVICE_LEG
 from router.acceptor.window import Window
 from router.metrics import Counters
 from router.wire.frames import Again, Data, Ended, Frame, Hold, Progress, Reject, Returned
@@ -20,9 +21,6 @@ from router.xmpp.pair import DomainPair
 from router.xmpp.service import Answer as Reply
 from router.xmpp.service import answer_to
 from router.xmpp.stanza import Counts, Stanza, bounce, cut, may_bounce
-
-SERVICE_LEG: Final = "service"
-"""Of the stream that stands for the router's own address; it is in no metric."""
 
 _TRIAL_S: Final = 0.1
 _NONE: Final = Counts(0, 0, 0)

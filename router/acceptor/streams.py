@@ -2,6 +2,7 @@
 means for one domain pair."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from router.acceptor.connection import Connection
 from router.xmpp.component import ComponentStream
@@ -10,6 +11,9 @@ from router.xmpp.pair import DomainPair
 from router.xmpp.s2s import ServerStream
 from router.xmpp.states import Phase
 from router.xmpp.xmlstream import XmlStream
+
+SERVICE_LEG: Final = "service"
+"""Of the stream that stands for the router's own address: in no metric, and not shown."""
 
 
 def names(connection: Connection) -> dict[str, object]:
@@ -26,7 +30,8 @@ def names(connection: Connection) -> dict[str, object]:
 
 def rows(connections: Iterable[Connection], acceptor: str, now: float) -> list[dict[str, object]]:
     """What an operator wants to know of each stream. `pairs` are those in use, "a to b"."""
-    return [_row(connection, acceptor, now) for connection in connections]
+    shown = (connection for connection in connections if connection.leg != SERVICE_LEG)
+    return [_row(connection, acceptor, now) for connection in shown]
 
 
 def carries(connection: Connection, pair: DomainPair) -> bool:

@@ -17,6 +17,8 @@ def listeners(config: Config) -> list[dict[str, Any]]:
         "components": listen.components,
         "inside": listen.inside,
         "http": (listen.http,),
+        # One acceptor has these, whichever: a running router does not say that it holds them.
+        "socks5": () if held else config.e2e.socks5,
     }
     return [
         {"kind": kind, "address": str(address), **_state(kind, address, held)}

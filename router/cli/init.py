@@ -132,6 +132,9 @@ SAMPLE: Final = """\
 #socks5        = ["192.0.2.1:1080"]     # where peers may connect to: else in-band, in stanzas
 #socks5_public = ["relay.montague.example:1080"]   # what to tell them, if that differs
 #proxy         = false                  # relay bytestreams of those who are listed (XEP-0065)
+#lan           = "192.0.2.1:5298"       # find routers on this link (XEP-0174), who are listed
+                                        # and whose certificates prove it: streams over TCP
+#lan_name      = "causeway@pronto"      # what they see; default: after this machine's name
 #server        = "10.0.0.9:5347"        # the address is a component of this server, with a secret
 #secret        = ""
 # A lane to another router, past the servers in between; it has one to us, for the same pairs.

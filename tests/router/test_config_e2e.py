@@ -3,12 +3,13 @@
 import pytest
 
 from router.config import Address, Config, Domain, E2e, Express, Listen
-from router.config_e2e import check_e2e, socks5_listeners
+from router.config_e2e import check_e2e, e2e_listeners
 from router.xmpp.pair import DomainPair
 
 RELAY, OTHER = "relay.montague.example", "relay.capulet.example"
 PAIR = DomainPair("montague.example", "capulet.example")
 SOCKS5 = (Address("127.0.0.1", 1080),)
+LAN = Address("127.0.0.1", 5298)
 
 
 def faults(e2e: E2e) -> dict[str, str]:
@@ -26,6 +27,7 @@ def faults(e2e: E2e) -> dict[str, str]:
         E2e(RELAY, accept=("capulet.example", "juliet@capulet.example/balcony")),
         E2e(RELAY, server=Address("10.0.0.9", 5347), secret="s3cr3t"),
         E2e(RELAY, socks5=SOCKS5, socks5_public=(Address("relay", 1080),), proxy=True),
+        E2e(RELAY, accept=("capulet.example",), lan=LAN, lan_name="relay@pronto"),
         E2e(RELAY, express=(Express(OTHER, (PAIR,)), Express("juliet@capulet.example"))),
     ],
 )
@@ -41,6 +43,8 @@ def test_what_goes_together(e2e: E2e) -> None:
         (E2e("montague.example"), "e2e.jid", "[domains]"),
         (E2e(RELAY, server=Address("10.0.0.9", 5347)), "e2e.secret", "is missing"),
         (E2e(RELAY, secret="s3cr3t"), "e2e.secret", "goes with server only"),
+        (E2e(lan=LAN), "e2e.jid", "lan is nothing without it"),
+        (E2e(RELAY, lan_name="relay@pronto"), "e2e.lan_name", "goes with lan only"),
         (E2e(RELAY, proxy=True), "e2e.proxy", "socks5"),
         (E2e(RELAY, socks5_public=SOCKS5), "e2e.socks5_public", "socks5"),
         (E2e(RELAY, express=(Express(OTHER),)), "e2e.express.0.pairs", "which pairs"),
@@ -78,6 +82,13 @@ def test_a_missing_jid_is_told_once() -> None:
 
 
 def test_listeners_are_named_by_their_keys() -> None:
-    config = Config(listen=Listen(), e2e=E2e(RELAY, socks5=SOCKS5 * 2))
-    keys = [key for key, _ in socks5_listeners(config)]
-    assert keys == [("e2e", "socks5", "0"), ("e2e", "socks5", "1")]
+    config = Config(listen=Listen(), e2e=E2e(RELAY, socks5=SOCKS5 * 2, lan=LAN))
+    keys = [key for key, _ in e2e_listeners(config)]
+    assert keys == [("e2e", "socks5", "0"), ("e2e", "socks5", "1"), ("e2e", "lan")]
+
+
+def test_finding_others_on_the_link_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.config_e2e.find_spec", lambda name: None)
+    found = faults(E2e(RELAY, lan=LAN))
+    assert found.keys() == {"e2e.lan"}
+    assert "causeway[lan]" in found["e2e.lan"]

@@ -30,12 +30,14 @@ class User(ClientXMPP):
         self.plugin["xep_0077"].force_registration = registers
         self.plugin["xep_0047"].auto_accept = True
         self.heard: list[tuple[str, str]] = []
+        self.refused: list[str] = []
         self.present: set[str] = set()
         self.file = bytearray()
         self.is_filed = asyncio.Event()
         self._changed = asyncio.Event()
         self.add_event_handler("register", self._register)
         self.add_event_handler("message", self._message)
+        self.add_event_handler("message_error", self._error)
         self.add_event_handler("presence_available", self._presence)
         self.add_event_handler("ibb_stream_data", self._data)
         self.add_event_handler("ibb_stream_end", lambda _: self.is_filed.set())
@@ -78,6 +80,11 @@ class User(ClientXMPP):
         if message["body"]:
             self.heard.append((who, message["body"]))
             self._changed.set()
+
+    def _error(self, message: Any) -> None:
+        error = message["error"]
+        self.refused.append(f"{message['from']}: {error['condition']} {error['text']}")
+        self._changed.set()
 
     def _presence(self, presence: Any) -> None:
         self.present.add(presence["from"].bare)

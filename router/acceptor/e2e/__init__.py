@@ -11,6 +11,8 @@ sessions          each session's transport, and the inner stream on it
 express           the sessions that we open and keep
 in_band           an in-band bytestream as the transport of a connection
 socks5_attempts   a SOCKS5 bytestream in the making; socks5_links, the connections it may get
+lan               routers on the same link: found, and joined over TCP without a session
+link_records      multicast DNS, by which they are found
 proxy             the bytestreams of others, relayed
 hub               what inner streams report, and who hears of it
 """

@@ -5,6 +5,7 @@ Without an address, or with nobody who may open a session, there is only what is
 
 import asyncio
 from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING
 
 from router.acceptor.connection import Connection, Hub
 from router.acceptor.e2e.express import Express
@@ -23,6 +24,9 @@ from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
 from router.xmpp.stanza import Counts
 
+if TYPE_CHECKING:
+    from router.acceptor.e2e.lan import Lan
+
 
 class EndToEnd:
     """`begin` once the parts it speaks to are there. `attached`: the acceptor's hosted domains."""
@@ -34,6 +38,7 @@ class EndToEnd:
         self._service: Service | None = None
         self._express: Express | None = None
         self._server: OuterServer | None = None
+        self._lan: Lan | None = None
         self._send_inside: Callable[[DomainPair, Counts, bytes], None] = lambda *what: None
 
     def begin(
@@ -51,7 +56,8 @@ class EndToEnd:
         config = self._config
         if not config.service or not self.listing.has_anybody():
             return
-        inner = InnerHub(hub, openings, ingress, egress, liveness, bus.to_shard)
+        around = (hub, openings, ingress, egress, liveness, bus.to_shard)
+        inner = InnerHub(*around)
         service = Service(loop, config, self.listing, openings, inner, self._send)
         self._send_inside = ingress.send
         peers = [lane.peer for lane in config.e2e.express]
@@ -60,6 +66,11 @@ class EndToEnd:
         if config.e2e.server is not None:
             ways = (service.received, service.undelivered, express.begin)
             self._server = OuterServer(loop, config, openings, ingress, *ways)
+        if config.e2e.lan is not None:
+            from router.acceptor.e2e.lan import Lan  # with a library that not everybody has
+
+            on_link = InnerHub(*around)
+            self._lan = Lan(loop, config, config.e2e.lan, self.listing, openings, on_link)
         self._service, self._express = service, express
         self._attachment = Attachment(
             hub,
@@ -77,6 +88,8 @@ class EndToEnd:
         if self._service is not None and self._express is not None:
             self._service.socks5.open()
             (self._server or self._express).begin()
+        if self._lan is not None:
+            self._lan.begin()
 
     def _ended(self) -> None:
         if self._service is not None and self._express is not None:
@@ -84,6 +97,8 @@ class EndToEnd:
             if self._server is not None:
                 self._server.end()
             self._express.end()
+        if self._lan is not None:
+            self._lan.end()
 
     def _send(self, pair: DomainPair, counts: Counts, octets: bytes) -> None:
         """What the address says: to hosted domains inside, to others where it is served."""
@@ -123,11 +138,15 @@ class EndToEnd:
             self._express.end()
             self._service.sessions.close()
             self._service.go_on()
+        if self._lan is not None:
+            self._lan.close()
 
     def close(self) -> None:
         """Do nothing more."""
         if self._express is not None and self._service is not None:
             self._express.end()
             self._service.close()
+        if self._lan is not None:
+            self._lan.end()
         if self._attachment is not None:
             self._attachment.leave()

@@ -55,6 +55,14 @@ class Express:
                 peer.timer.cancel()
                 peer.timer = None
 
+    def came(self, name: str) -> None:
+        """There was no way to this peer, and now there is one."""
+        peer = self._peers.get(name)
+        if peer is None or not self._is_on:
+            return
+        turn_s = 0.0 if self._local < name else TURN_S
+        self._try_in(name, peer, max(turn_s, peer.tried_at + peer.wait_s - self._loop.time()))
+
     def over(self, name: str) -> None:
         """A session with this address has ended, whoever began it."""
         peer = self._peers.get(name)

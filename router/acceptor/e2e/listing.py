@@ -4,6 +4,7 @@ Every acceptor answers what needs no session where it comes in; the rest goes to
 the sessions. Called by `ingress` and by the service. Pure.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from router.config import E2e
@@ -12,6 +13,9 @@ from router.xmpp.jingle import discovery
 from router.xmpp.pair import DomainPair
 from router.xmpp.service import ROUTER, Answer, Profile, answer_to
 from router.xmpp.stanza import Stanza
+
+PROXY: Final = ("proxy", "bytestreams", "Causeway")
+"""The identity of a SOCKS5 proxy (XEP-0065 §4)."""
 
 _NOBODY: Final = ""
 
@@ -29,7 +33,9 @@ class Listing:
         )
         self._pairs = {lane.peer: frozenset(lane.pairs) for lane in e2e.express}
         proxies = (e2e.jid,) if e2e.jid and e2e.proxy else ()
-        self._profile: Profile = discovery.profile(has_s5b=True, proxies=proxies)
+        found = discovery.profile(has_s5b=True, proxies=proxies)
+        identities = (*found.identities, PROXY) if proxies else found.identities
+        self._profile: Profile = replace(found, identities=identities)
 
     def has_anybody(self) -> bool:
         """Whether there can be a session at all."""

@@ -11,8 +11,8 @@ from typing import Final, Protocol
 import structlog
 
 from router.acceptor.connection import Connection, Hub
-from router.acceptor.ingress import SERVICE_LEG
 from router.acceptor.openings import Openings
+from router.acceptor.streams import SERVICE_LEG
 from router.wire.frames import Attach, Attached, Detached, Frame
 from router.wire.shard import shard_of
 from router.xmpp import names

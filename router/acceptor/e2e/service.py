@@ -71,7 +71,8 @@ class Service:
             self.go_on,
         )
         hub.ended = self._stream_ended
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due: float | None = None
 
     # --- what comes ---
 
@@ -157,14 +158,15 @@ class Service:
             (at for at in (self._endpoint.deadline(), self._in_band.deadline()) if at is not None),
             default=None,
         )
+        if due is not None and self._due is not None and self._due <= due:
+            return  # too early costs one look
         if self._timer is not None:
-            if due is not None and self._timer.when() <= due:
-                return  # too early costs one look
             self._timer.cancel()
+        self._due = due
         self._timer = None if due is None else self._loop.call_at(due, self._deadline_passed)
 
     def _deadline_passed(self) -> None:
-        self._timer = None
+        self._timer = self._due = None
         now = self._loop.time()
         self._endpoint.deadline_passed(now)
         for received in self._in_band.deadline_passed(now):

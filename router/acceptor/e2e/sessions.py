@@ -153,6 +153,7 @@ class Sessions:
         session = self._endpoint.session(key)
         if session is None:
             return
+        self._ask_after(key.peer)
         inner = self._open[key] = Inner(key)
         log.info("e2e.session_offered", peer=key.peer, sid=key.sid, transport=offer.namespace)
         answer = None if self._is_closing else self._answer(inner, offer)
@@ -162,6 +163,13 @@ class Sessions:
             session.accept(answer)
         else:
             session.terminate("unsupported-transports")
+
+    def _ask_after(self, peer: str) -> None:
+        """Who begins anew may have lost what there was: sessions it does not know end at once."""
+        for key, inner in list(self._open.items()):
+            session = self._endpoint.session(key)
+            if key.peer == peer and inner.connection is not None and session is not None:
+                session.ping()
 
     def _replacement_offered(self, key: SessionKey, offer: Transport) -> None:
         session, inner = self._endpoint.session(key), self._open.get(key)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from router.acceptor.streams import carries, names, rows, rows_for_pair
+from router.acceptor.streams import SERVICE_LEG, carries, names, rows, rows_for_pair
 from router.acceptor.tls import TlsSession
 from router.xmpp.component import ComponentStream
 from router.xmpp.e2e import InitiatorStream
@@ -89,6 +89,11 @@ async def test_what_a_stream_is_for_one_pair() -> None:
     assert second["certificate"] is None
     assert "pairs" not in first
     assert rows_for_pair(connections, "a0.1", 0.0, DomainPair(CAPULET, MONTAGUE)) == []
+
+
+async def test_the_routers_own_address_is_no_stream_to_show() -> None:
+    core = ComponentStream(SETTINGS, ids(), {MONTAGUE: "s"}, NOW)
+    assert rows([connection_of(core, leg=SERVICE_LEG)], "a0.1", 0.0) == []
 
 
 async def test_an_express_lane_is_between_two_routers_and_carries_the_pair() -> None:

@@ -3,10 +3,11 @@
 import json
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from router.cli.check_listeners import listeners
-from router.config import Address, Config, Listen, Processes
+from router.config import Address, Config, E2e, Listen, Processes
 
 HOST = "127.0.0.1"
 Pretend = Callable[[str, int, bytes], None]
@@ -42,3 +43,15 @@ def test_a_port_that_our_router_holds_for_something_else(
         body = json.dumps({"components": [f"{HOST}:{port}"]})
         pretend_router("/api/listeners", 200, body.encode())
         assert [each["state"] for each in listeners(config(tmp_path, port))] == ["refused"]
+
+
+def test_the_port_for_bytestreams_is_looked_at_while_no_router_runs(
+    tmp_path: Path, pretend_router: Pretend
+) -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        lanes = replace(config(tmp_path, 0), e2e=E2e("r.example", socks5=(Address(HOST, port),)))
+        (refused,) = listeners(lanes)
+        assert (refused["kind"], refused["state"]) == ("socks5", "refused")
+        pretend_router("/api/listeners", 200, json.dumps({"http": ["127.0.0.1:1"]}).encode())
+        assert listeners(lanes) == []

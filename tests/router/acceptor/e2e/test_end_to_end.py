@@ -1,6 +1,7 @@
 """The parts joined in an acceptor: asked for only where there can be sessions, and given up."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from bench.authority import Authority
 from router.acceptor.e2e.end_to_end import EndToEnd
 from router.acceptor.openings import Openings
-from router.config import Config, E2e
+from router.config import Address, Config, E2e
 from router.wire.frames import Attach, AttachAnswer, Attached, Detached, Frame
 from router.xmpp.errors import StanzaError
 from router.xmpp.pair import DomainPair
@@ -92,3 +93,31 @@ async def test_it_ends_its_sessions_before_it_gives_the_address_up(config: Confi
     acceptor.parts.close()
     assert not acceptor.parts.is_here()
     assert isinstance(acceptor.told[-1], Detached)
+
+
+async def test_where_it_is_set_others_on_the_link_are_looked_for(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    class Lan:
+        def __init__(self, *around: Any) -> None:
+            done.append(str(around[2]))
+
+        def begin(self) -> None:
+            done.append("begin")
+
+        def end(self) -> None:
+            done.append("end")
+
+        def close(self) -> None:
+            done.append("close")
+
+    monkeypatch.setattr("router.acceptor.e2e.lan.Lan", Lan)
+    e2e = replace(config.e2e, lan=Address("127.0.0.1", 5298))
+    acceptor = Acceptor(replace(config, e2e=e2e))
+    assert done == ["127.0.0.1:5298"]
+    await acceptor.holding()
+    acceptor.parts.drain()
+    acceptor.parts.close()
+    assert done[1:4] == ["begin", "close", "end"]

@@ -94,3 +94,25 @@ def test_nothing_is_opened_after_the_end_or_for_strangers() -> None:
     keeper.clock.move(0)
     keeper.express.over("stranger.example")
     assert (keeper.opened, keeper.clock.timers) == ([PEER], [])
+
+
+def test_a_peer_that_comes_is_tried_in_turn_but_no_more_often_for_it() -> None:
+    keeper = Keeper("a.example")
+    keeper.express.came(PEER)
+    assert keeper.clock.timers == []
+    keeper.clock.move(LONGEST_S)
+    keeper.express.begin()
+    keeper.clock.move(0)
+    keeper.express.over(PEER)
+    keeper.express.came(PEER)
+    assert keeper.clock.next_s() == 2 * FIRST_S
+    keeper.clock.move(LONGEST_S)
+    keeper.express.came(PEER)
+    keeper.express.came("stranger.example")
+    assert keeper.clock.next_s() == 2 * FIRST_S
+    other = Keeper("z.example")
+    other.express.begin()
+    other.clock.move(LONGEST_S)
+    other.clock.move(LONGEST_S)
+    other.express.came(PEER)
+    assert other.clock.next_s() == TURN_S

@@ -90,3 +90,18 @@ def test_others_learn_nothing(payload: str) -> None:
 )
 def test_what_needs_a_session_is_left_to_who_has_it(stanza: Stanza) -> None:
     assert LISTING.reply_to(stanza) is None
+
+
+@pytest.mark.clause("PRX-01", "DSC-03")
+def test_a_proxy_says_that_it_is_one_to_those_who_may_use_it() -> None:
+    proxy = Listing(E2e(RELAY, accept=("capulet.example",), proxy=True))
+    items = f"<query xmlns='{names.DISCO_ITEMS}'/>"
+    for listing, is_proxy in ((proxy, True), (LISTING, False)):
+        info, found = (listing.reply_to(asked("capulet.example", each)) for each in (INFO, items))
+        assert info is not None and info.octets is not None
+        assert found is not None and found.octets is not None
+        assert (b"category='proxy' type='bytestreams'" in info.octets) is is_proxy
+        assert (f'jid="{RELAY}"'.encode() in found.octets) is is_proxy
+    stranger = proxy.reply_to(asked("mercutio@montague.example", INFO))
+    assert stranger is not None and stranger.octets is not None
+    assert b"proxy" not in stranger.octets

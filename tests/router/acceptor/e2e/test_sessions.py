@@ -5,7 +5,7 @@ import pytest
 from bench.authority import Authority
 from router.wire.frames import Revoked
 from router.xmpp.pair import DomainPair
-from tests.support.end_to_end import RELAYS, Side, joined
+from tests.support.end_to_end import RELAYS, Side, config_of, joined
 from tests.support.eventually import eventually
 from tests.support.nodes import CAPULET, MONTAGUE
 
@@ -85,3 +85,28 @@ async def test_who_is_about_to_end_begins_nothing(authority: Authority) -> None:
     for side in (here, there):
         await eventually(lambda: not list(side.service.sessions.rows()))  # noqa: B023
         assert side.granted() == []
+
+
+@pytest.mark.clause("JXS-09")
+async def test_a_peer_that_has_lost_a_session_and_begins_anew_leaves_no_dead_stream(
+    authority: Authority,
+) -> None:
+    """In band nothing else would tell: nobody resets a connection there."""
+    here, there = await up(authority)
+    another = Side(MONTAGUE, config_of(MONTAGUE, authority))
+    another.deliver = here.deliver
+    there.deliver = lambda pair, octets: another.service.received(octets)
+    (dead,) = there.streams()
+    another.open()
+    await there.until(lambda: dead in there.lost_streams)
+    await there.until(lambda: len(there.granted()) == 2)
+    (row,) = there.service.sessions.rows()
+    assert row["stream"] != dead.number
+
+
+async def test_a_peer_that_still_knows_its_session_keeps_it(authority: Authority) -> None:
+    here, there = await up(authority)
+    here.open()
+    await there.until(lambda: len(there.granted()) == 2)
+    assert len(there.streams()) == 2
+    assert there.lost_streams == []
