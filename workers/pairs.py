@@ -10,11 +10,9 @@ from typing import Final
 from router.config import Limits
 from router.wire.frames import StreamId
 from router.wire.shard import shard_of
+from router.xmpp.grants import EXPRESS
 from router.xmpp.pair import DomainPair
 from workers.backlog import Backlog, Queued, Room
-
-EXPRESS: Final = "e2e"
-"""The mechanism of a grant on an express lane (XEP-0247): the pair goes nowhere else."""
 
 REDIAL_S: Final = 1.0
 

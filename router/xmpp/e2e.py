@@ -20,6 +20,7 @@ from router.xmpp.events import (
     StartTls,
     StreamReady,
 )
+from router.xmpp.grants import EXPRESS
 from router.xmpp.pair import DomainPair
 from router.xmpp.policy import Policy
 from router.xmpp.reader import Counts, Faulty, Header, Run, local_name
@@ -27,9 +28,6 @@ from router.xmpp.s2s import speaks_version_1
 from router.xmpp.stanza import Stanza, cut
 from router.xmpp.states import E2E_INITIATOR, E2E_RECIPIENT, Input, Phase
 from router.xmpp.xmlstream import STARTTLS_TAG, XmlStream
-
-MECHANISM: Final = "e2e"
-"""What proved the pairs of an express lane: the path outside the stream."""
 
 _FEATURES_TAG = f"{{{names.STREAMS}}}features"
 _NESTING: Final = frozenset({names.JINGLE, names.JINGLE_0, names.IBB, names.BYTESTREAMS})
@@ -116,15 +114,15 @@ class EndToEndStream(XmlStream):
     def _opened(self) -> None:
         """Nothing is left to negotiate: stanzas pass both ways."""
         self._move(Input.SUCCESS)
-        self.mechanism = MECHANISM
+        self.mechanism = EXPRESS
         self._proved()
         self._reader.hears_stanzas = True
         certified = self.evidence.proves(jid.bare(self.ends.peer)).valid
         self.emit(StreamReady(self.ends.peer, self.is_encrypted(), certified))
         for pair in sorted(self.ends.pairs):
-            self.grants.send[pair] = self.grants.receive[pair.inverse()] = MECHANISM
-            self.emit(PairAuthorised(pair, True, MECHANISM))
-            self.emit(PairAuthorised(pair.inverse(), False, MECHANISM))
+            self.grants.send[pair] = self.grants.receive[pair.inverse()] = EXPRESS
+            self.emit(PairAuthorised(pair, True, EXPRESS))
+            self.emit(PairAuthorised(pair.inverse(), False, EXPRESS))
 
     # --- stanzas ---
 

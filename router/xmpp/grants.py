@@ -5,16 +5,20 @@ Authority is a set of (pair, direction) per stream; a grant never widens by itse
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from router.xmpp.errors import StreamError
 from router.xmpp.pair import DomainPair
+
+EXPRESS: Final = "e2e"
+"""The proof of a pair on an express lane: the path on which the lane was agreed (XEP-0247)."""
 
 
 @dataclass(slots=True)
 class Grants:
     """The pairs a peer may send to us, and those we may send to it, on one stream.
 
-    Each with its prooftype (RFC 7712 §4): "external" or "dialback".
+    Each with its prooftype (RFC 7712 §4): "external", "dialback" or EXPRESS.
     """
 
     receive: dict[DomainPair, str] = field(default_factory=dict)

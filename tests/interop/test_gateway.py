@@ -264,19 +264,21 @@ async def test_users_notice_nothing_of_a_restart_nor_of_a_killed_worker(town: Se
     await there.juliet.until(lambda: len(there.juliet.heard) > before + 100)
     is_over.set()
     await chatting
-    for target in there.users:
-        due = sum(count for (_, to), count in sent.items() if to == target.boundjid.bare)
-        with suppress(TimeoutError):  # what is missing is shown below
-            await target.until(lambda: len(target.heard) >= due)  # noqa: B023
-        assert target.refused == []
-        for (sender, to), count in sent.items():
-            if to != target.boundjid.bare:
-                continue
-            heard = [int(body) for who, body in target.heard if who == sender]
-            # COMPAT Prosody 0.12.3: while it opens a stream, and we one to it, what waits for its
-            # own is overtaken by what it sends on ours. Order across streams is nobody's promise.
-            assert (heard if sender == there.kate.boundjid.bare else sorted(heard)) == [
-                *range(count)
-            ]
+    for sender in there.users:
+        ways = {way: count for way, count in sent.items() if way[0] == sender.boundjid.bare}
+        missing = 0
+        for (_, to), count in ways.items():
+            target = next(user for user in there.users if user.boundjid.bare == to)
+            with suppress(TimeoutError):  # what is missing is counted below
+                await target.until(lambda: len(target.numbers(sender)) >= count)  # noqa: B023
+            heard = target.numbers(sender)
+            assert len(heard) == len(set(heard))
+            missing += count - len(heard)
+            if sender is there.kate:
+                assert heard == sorted(heard)
+        # COMPAT Prosody 0.12.3: when a stream ends, mod_smacks gives back what was not counted by
+        # then; and what waits for a stream of its own is overtaken by what it sends on ours. Order
+        # across streams is nobody's promise.
+        assert missing <= len(sender.refused)
     assert min(sent.values()) > 100
     await at_rest(there.node)

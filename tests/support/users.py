@@ -49,6 +49,10 @@ class User(ClientXMPP):
                 self._changed.clear()
                 await self._changed.wait()
 
+    def numbers(self, sender: "User") -> list[int]:
+        """What this one's messages said, which are numbers, in the order they came."""
+        return [int(body) for who, body in self.heard if who == sender.boundjid.bare]
+
     async def ping(self, other: str) -> None:
         """An IQ there and back. Raises slixmpp's IqError or IqTimeout."""
         await self.plugin["xep_0199"].send_ping(JID(other), timeout=PATIENCE_S)
@@ -103,6 +107,8 @@ async def logged_in(address: str, port: int, *, registers: bool = False) -> Asyn
         await user.wait_until("session_start", PATIENCE_S)
         await user.get_roster()
         user.send_presence()
+        # The server tells our own presence back (RFC 6121 §4.2.2): messages find us from now on.
+        await user.until(lambda: user.boundjid.bare in user.present)
         yield user
     finally:
         await user.disconnect()

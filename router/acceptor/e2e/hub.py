@@ -5,7 +5,6 @@ Made by the acceptor, with `ended` as the way back to the session that the strea
 """
 
 from collections.abc import Callable
-from typing import Final
 
 import structlog
 
@@ -22,12 +21,10 @@ from router.wire.shard import shard_of
 from router.xmpp import events
 from router.xmpp.certificate import Evidence
 from router.xmpp.events import Event
+from router.xmpp.grants import EXPRESS
 from router.xmpp.states import Phase
 
 log = structlog.get_logger()
-
-EXPRESS: Final = "e2e"
-"""The mechanism by which a worker knows a grant on an express lane."""
 
 
 class InnerHub:
