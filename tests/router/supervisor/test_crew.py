@@ -1,5 +1,7 @@
 """Who is replaced when, and what everybody is told of it, over fake processes."""
 
+from typing import Any
+
 import pytest
 
 from tests.router.supervisor.conftest import StartNode
@@ -15,7 +17,7 @@ async def test_an_acceptor_that_asks_to_end_is_replaced_first(start_node: StartN
     assert drains == [0, 1, 2, 3, 4, 5]
     both = [m for m in node.heard("Membership") if "a0.1" in m["retiring"]]
     assert {name for name, _ in both[0]["acceptors"]} == {"a0.1", "a0.2"}
-    assert node.heard("Membership")[-1]["retiring"] == []
+    await eventually(lambda: node.heard("Membership")[-1]["retiring"] == [])
 
 
 async def test_a_worker_that_asks_to_end_gives_its_shards_away_first(start_node: StartNode) -> None:
@@ -33,10 +35,13 @@ async def test_a_process_of_the_version_before_is_spoken_to_in_it_and_named_to_a
 ) -> None:
     node = start_node(acceptor="earlier", worker="learn")
     await node.until_complete()
-    told = node.heard("Membership")
-    assert [["a0.1", 1]] in [m["speaks"] for m in told if m["id"][0] == "w"]
-    assert [m["speaks"] for m in told if m["id"] == "a0.1" and m["acceptors"]]
-    assert not any(m["speaks"] for m in told if m["id"] == "a0.1"), "its form has no such field"
+
+    def told(role: str) -> list[dict[str, Any]]:
+        return [m for m in node.heard("Membership") if m["id"].startswith(role)]
+
+    await eventually(lambda: [["a0.1", 1]] in [m["speaks"] for m in told("w")])
+    await eventually(lambda: any(m["acceptors"] for m in told("a0.1")))
+    assert not any(m["speaks"] for m in told("a0.1")), "its form has no such field"
     assert not [m for m in node.heard("PeerFacts") if m["id"] == "a0.1"]
 
 
