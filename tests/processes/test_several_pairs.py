@@ -136,5 +136,6 @@ async def test_dialback_only(start_town: StartTown) -> None:
     await town.exchange(town.theirs, town.ours)
     assert faults(record) == {}
     found = await town.connections()
-    assert found.count(("out", "dialback")) == 1
+    # One; but who has a key to ask about before that one stands, waits for nobody (`joining`).
+    assert found.count(("out", "dialback")) in (1, 2)
     assert len(found) <= 4  # and one from them to each of our domains, to ask about its keys
