@@ -1,6 +1,16 @@
 """The tables of a latency run. Each is a `Table` of the report; `command` prints them, too."""
 
-from bench.latency.summary import NAMES, Point, Rows, modes, points, saturation, subjects, targets
+from bench.latency.summary import (
+    NAMES,
+    Point,
+    Rows,
+    Target,
+    modes,
+    points,
+    saturation,
+    subjects,
+    targets,
+)
 from bench.report.amounts import amount, number
 from bench.report.model import Table
 
@@ -53,11 +63,17 @@ def held(rows: Rows) -> Table | None:
             f"<= {amount(each.bound, each.unit)}",
             amount(each.value, each.unit),
             f"{number(min(each.samples))} to {number(max(each.samples))}",
-            "yes" if each.is_held else "no",
+            _verdict(each),
         )
         for each in targets(rows)
     )
     return Table(("Target", "Bound", "Measured", "Rounds", "Held"), lines) if lines else None
+
+
+def _verdict(target: Target) -> str:
+    if not target.is_judged:
+        return "no verdict: the generator was the limit"
+    return "yes" if target.is_held else "no"
 
 
 def _place(point: Point) -> tuple[int, float]:

@@ -69,6 +69,18 @@ def test_p99_at_half_of_saturation_is_a_target() -> None:
     assert (target.value, target.bound, target.is_held) == (30.0, 20.0, False)
 
 
+@pytest.mark.parametrize(
+    ("ms", "limited", "verdict"), [(1.0, False, "yes"), (3.0, False, "no"), (3.0, True, "no verd")]
+)
+def test_where_the_generator_was_the_limit_there_is_no_verdict(
+    ms: float, limited: bool, verdict: str
+) -> None:
+    half = row("causeway", 0, ms, kind="half", offered=50_000, is_generator_limited=limited)
+    table = tables.held([half])
+    assert table is not None
+    assert str(table.rows[0][-1]).startswith(verdict)
+
+
 def probe(offered: float, saturated: bool, *, number: int = 0, limited: bool = False) -> Any:
     return row(
         "causeway", number, 1.0, kind="probe", offered=offered,
