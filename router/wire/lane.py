@@ -45,8 +45,8 @@ class Lane:
     `took` is the highest number known to be in the egress stream's write queue. `sent` is the last
     sent to a worker in this epoch, `reached` the highest that ever was: what has to be sent again
     takes `sent` back. `done` is what was last reported as handed over. `credit_bytes` is what a
-    SLOW lane may still send. `is_short`: what follows goes straight to its egress stream; `after`
-    is then what was sent there last, or taken.
+    SLOW lane may still send. `is_straight`: what follows goes straight to its egress stream;
+    `after` is then what was sent there last, or taken.
     """
 
     number: int
@@ -61,7 +61,7 @@ class Lane:
     done: int = 0
     pace: Pace = Pace.FREE
     credit_bytes: int = 0
-    is_short: bool = False
+    is_straight: bool = False
     after: int = 0
     egress: StreamId | None = None
     kept: deque[Kept] = field(default_factory=deque)

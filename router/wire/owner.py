@@ -123,7 +123,7 @@ class Owner:
             done.append(lane.kept.popleft())
         lane.done = frame.done
         resolved = (self._resolve(lane, done),) if done else ()
-        again = tuple(self._unsent(lane)) if self._is_shortened(lane) else ()
+        again = tuple(self._unsent(lane)) if self._is_straightened(lane) else ()
         return Answer(resolved, again) if resolved or again else _NOTHING
 
     def rejected(self, source: str, frame: Reject) -> Answer:
@@ -137,7 +137,7 @@ class Owner:
         error = StanzaError(frame.condition, frame.type, frame.text)
         if not runs:
             return _NOTHING
-        again = tuple(self._unsent(lane)) if self._is_shortened(lane) else ()
+        again = tuple(self._unsent(lane)) if self._is_straightened(lane) else ()
         return Answer((self._resolve(lane, runs, error),), again)
 
     def returned(self, source: str, frame: Returned) -> Answer:
@@ -159,7 +159,7 @@ class Owner:
         Of what goes straight to its stream no worker may: what it still says is of runs sent twice.
         """
         lane = self._lanes.get(number)
-        if lane is None or lane.epoch != epoch or (lane.is_short and is_worker(source)):
+        if lane is None or lane.epoch != epoch or (lane.is_straight and is_worker(source)):
             return None
         return lane if self._leases.may_judge(lane.shard, source) else None
 
@@ -172,7 +172,7 @@ class Owner:
             if lane.shard not in shards:
                 continue
             if lane.egress is not None and lane.egress.acceptor == acceptor:
-                is_known = is_told and not lane.is_short
+                is_known = is_told and not lane.is_straight
                 yield self._new_epoch(lane, 0, lane.took if is_known else lane.reached)
             elif lane.egress is None and not is_told and lane.reached > lane.before():
                 yield self._new_epoch(lane, 0, lane.reached)
@@ -181,7 +181,7 @@ class Owner:
         lane.epoch += 1
         lane.egress = None
         lane.took = lane.reached = lane.tried = 0
-        lane.is_short = False
+        lane.is_straight = False
         lane.pace = Pace.FREE
         doubtful = [] if self._resends else lane.take_out(first, doubt)
         lane.sent = lane.before()
@@ -211,14 +211,14 @@ class Owner:
             lane.sent = max(lane.took, lane.before())
             lane.tried = min(lane.tried, lane.sent)
             lane.after = lane.took
-        self._is_shortened(lane)
+        self._is_straightened(lane)
         return Answer(again=tuple(self._unsent(lane)))
 
-    def _is_shortened(self, lane: Lane) -> bool:
+    def _is_straightened(self, lane: Lane) -> bool:
         """From now on straight to the stream: it is known, and has all that workers were sent."""
-        if lane.is_short or lane.egress is None or max(lane.took, lane.before()) < lane.sent:
+        if lane.is_straight or lane.egress is None or max(lane.took, lane.before()) < lane.sent:
             return False
-        lane.is_short, lane.after = True, lane.took
+        lane.is_straight, lane.after = True, lane.took
         lane.suspect = lane.tried = 0
         self._suspects.pop(lane.number, None)
         return True
@@ -232,21 +232,21 @@ class Owner:
             if lane.shard not in wanted:
                 continue
             accused = self._accused.pop(lane.number, 0)
-            if lane.is_short:
+            if lane.is_straight:
                 continue
             if lane.took < accused:
                 runs = lane.take_out(accused, accused)
                 resolved += [self._resolve(lane, runs, POISON)] if runs else []
             lane.sent = max(lane.took, lane.before())
             lane.tried = 0
-            self._is_shortened(lane)
+            self._is_straightened(lane)
             again += self._unsent(lane)
         return Answer(tuple(resolved), tuple(again))
 
     def go_on(self) -> Iterator[Sending]:
         """An acceptor has come: what has waited for it."""
         for lane in self._lanes.values():
-            if lane.is_short and lane.kept and lane.kept[-1].last > lane.sent:
+            if lane.is_straight and lane.kept and lane.kept[-1].last > lane.sent:
                 yield from self._unsent(lane)
 
     def _unsent(self, lane: Lane) -> Iterator[Sending]:
@@ -260,7 +260,7 @@ class Owner:
         if lane.egress is not None:
             # What overtook runs that are on their way would have to be sent twice, and to who is
             # gone, or not here yet, it would be lost.
-            if not (lane.is_short and lane.egress.acceptor in self._leases.acceptors):
+            if not (lane.is_straight and lane.egress.acceptor in self._leases.acceptors):
                 return False
         elif lane.suspect or not self._leases.live[lane.shard]:
             return False
@@ -271,7 +271,7 @@ class Owner:
         lane.reached = max(lane.reached, run.last)
         if lane.pace is not Pace.FREE:
             lane.credit_bytes -= len(run.octets)
-        if lane.is_short and lane.egress is not None:
+        if lane.is_straight and lane.egress is not None:
             return Straight(lane.egress.acceptor, self._forward(lane, run, lane.egress.number))
         return Data(
             lane.number,
